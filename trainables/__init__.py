@@ -1,0 +1,1 @@
+"""Defenses, attacks and networks as plain torch code; only `tune.py` knows Ray."""

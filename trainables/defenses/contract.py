@@ -1,0 +1,41 @@
+"""What a defense is to the rest of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+from torch import nn
+
+from trainables.fitting import Batches, Task
+from trainables.specs import DefenseConfig
+
+
+class Defense(Protocol):
+    """How to build a model, prepare it on data, train it, and which views of it an attacker may use.
+
+    `model` maps float32 images [B, C, H, W] in [0, 1] to logits [B, classes]; any normalisation is inside it.
+    """
+
+    Config: ClassVar[type[DefenseConfig]]
+    views: ClassVar[frozenset[str]]
+    model: nn.Module
+
+    def __init__(self, config: Any, task: Task) -> None: ...
+
+    def prepare(self, batches: Batches) -> None:
+        """Set what depends on the data before the first epoch; training images only."""
+
+    def train_epoch(self, batches: Batches) -> dict[str, float]:
+        """Train one epoch; return its metrics, among them the mean `loss`."""
+        ...
+
+    def view(self, name: str) -> nn.Module:
+        """Return the model as an attacker sees it; `name` is one of `views`."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the model's and the training's state as nested dicts of tensors and JSON values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
