@@ -1,0 +1,1 @@
+"""Studies, their plans, sweeps, records and reports."""

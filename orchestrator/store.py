@@ -1,0 +1,269 @@
+"""Checkpoints, training states, records, crafted examples and failures, by fingerprint, on any pyarrow filesystem.
+
+Layout under the root (each entry is one file, written aside and then renamed, so no reader sees half of one):
+
+    checkpoints/<training>.safetensors   weights; spec and history stand in the file's metadata
+    states/<training>.safetensors        an unfinished training, to go on from
+    records/<evaluation>.parquet         one row per eps, with the outcome of every example
+    crafted/<crafting>.safetensors       adversarial examples of a transfer source
+    failures/<unit>.json                 why a unit failed for good
+
+Every entry is determined by its name, so two writers of one entry write the same content and either may win.
+Nothing is pickled. Safe to share between processes: an instance holds no state but its root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from trainables.errors import InputError
+from trainables.specs import EvaluationSpec, TrainingSpec
+
+KINDS = {
+    "checkpoints": ".safetensors",
+    "states": ".safetensors",
+    "records": ".parquet",
+    "crafted": ".safetensors",
+    "failures": ".json",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model: its spec, the metrics of each epoch, and its tensors by name."""
+
+    spec: TrainingSpec
+    history: list[dict[str, float]]
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of one evaluation at one eps, example by example, in the order of the split.
+
+    `correct[i]`: example i was classified correctly, under the attack if there is one. `distance[i]`: the
+    perturbation's size in the attack's norm (0 where the example was not perturbed).
+    """
+
+    evaluation: EvaluationSpec
+    eps: float
+    correct: np.ndarray
+    prediction: np.ndarray
+    distance: np.ndarray
+    seconds: float
+    provenance: Mapping[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.correct.mean())
+
+
+class Store:
+    """What has been trained and evaluated, under one root: a folder or a URI such as s3://bucket/prefix."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        text = os.fspath(root)
+        self.root = text if "://" in text else str(Path(text).expanduser().absolute())
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.root
+
+    def filesystem(self) -> tuple[pa.fs.FileSystem, str]:
+        """Return the filesystem and the root's path within it."""
+        return _filesystem(self.root)
+
+    def check_writable(self) -> None:
+        """Write and delete a probe; raise InputError if the root cannot be written."""
+        try:
+            self._write(f"probe-{uuid.uuid4().hex}", b"")
+            fs, root = self.filesystem()
+            for info in fs.get_file_info(pa.fs.FileSelector(root)):
+                if info.base_name.startswith("probe-"):
+                    fs.delete_file(info.path)
+        except OSError as error:
+            raise InputError(
+                f"root {self.root!r} must be a folder that can be written: {error.strerror or error} "
+                "(choose another with --root or ROBUST_SWEEP_ROOT)"
+            ) from None
+
+    def fingerprints(self, kind: str) -> set[str]:
+        """Return the names of all entries of a kind, in one listing."""
+        suffix = KINDS[kind]
+        fs, root = self.filesystem()
+        selector = pa.fs.FileSelector(f"{root}/{kind}", allow_not_found=True)
+        names = [info.base_name for info in fs.get_file_info(selector)]
+        return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+
+    def has(self, kind: str, fingerprint: str) -> bool:
+        fs, _ = self.filesystem()
+        return fs.get_file_info(self._path(kind, fingerprint)).type != pa.fs.FileType.NotFound
+
+    def delete(self, kind: str, fingerprint: str) -> None:
+        """Delete an entry if it is there."""
+        fs, _ = self.filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            fs.delete_file(self._path(kind, fingerprint))
+
+    def save_checkpoint(
+        self, spec: TrainingSpec, tensors: Mapping[str, Tensor], history: Sequence[Mapping[str, float]]
+    ) -> None:
+        metadata = {"spec": spec.model_dump_json(), "history": json.dumps(list(history))}
+        self._save_tensors("checkpoints", spec.fingerprint, tensors, metadata)
+
+    def load_checkpoint(self, fingerprint: str) -> Checkpoint:
+        """Load a trained model; raise FileNotFoundError if the store has none."""
+        tensors, metadata = self._load_tensors("checkpoints", fingerprint)
+        spec, history = _spec_of(metadata)
+        return Checkpoint(spec, history, tensors)
+
+    def load_history(self, fingerprint: str) -> tuple[TrainingSpec, list[dict[str, float]]]:
+        """Return a checkpoint's spec and history, reading no weights."""
+        fs, _ = self.filesystem()
+        with fs.open_input_file(self._path("checkpoints", fingerprint)) as file:
+            length = int.from_bytes(file.read(8), "little")
+            return _spec_of(json.loads(file.read(length))["__metadata__"])
+
+    def save_state(self, fingerprint: str, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Keep an unfinished training: its tensors and its JSON values."""
+        self._save_tensors("states", fingerprint, tensors, {"values": json.dumps(values)})
+
+    def load_state(self, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        try:
+            tensors, metadata = self._load_tensors("states", fingerprint)
+        except FileNotFoundError:
+            return None
+        return tensors, json.loads(metadata["values"])
+
+    def save_crafted(self, fingerprint: str, tensors: Mapping[str, Tensor]) -> None:
+        self._save_tensors("crafted", fingerprint, tensors, {})
+
+    def load_crafted(self, fingerprint: str) -> dict[str, Tensor]:
+        return self._load_tensors("crafted", fingerprint)[0]
+
+    def save_records(self, records: Sequence[Record]) -> None:
+        """Write the records of one evaluation, one row per eps; all must share evaluation and provenance."""
+        evaluation = records[0].evaluation
+        table = pa.table(
+            {
+                "eps": pa.array([r.eps for r in records], pa.float64()),
+                "n": pa.array([len(r.correct) for r in records], pa.int64()),
+                "n_correct": pa.array([int(r.correct.sum()) for r in records], pa.int64()),
+                "seconds": pa.array([r.seconds for r in records], pa.float64()),
+                "correct": pa.array([r.correct for r in records], pa.list_(pa.bool_())),
+                "prediction": pa.array([r.prediction for r in records], pa.list_(pa.int32())),
+                "distance": pa.array([r.distance for r in records], pa.list_(pa.float32())),
+            }
+        ).replace_schema_metadata(
+            {
+                "evaluation": evaluation.model_dump_json(),
+                "provenance": json.dumps(dict(records[0].provenance)),
+            }
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self._write(f"records/{evaluation.fingerprint}.parquet", sink.getvalue())
+
+    def load_records(self, fingerprint: str) -> list[Record]:
+        """Load the records of one evaluation, eps ascending; raise FileNotFoundError if there are none."""
+        fs, _ = self.filesystem()
+        table = pq.read_table(self._path("records", fingerprint), filesystem=fs)
+        evaluation = EvaluationSpec.model_validate_json(table.schema.metadata[b"evaluation"])
+        provenance = json.loads(table.schema.metadata[b"provenance"])
+        columns = {name: table.column(name) for name in table.column_names}
+        arrays = ("correct", "prediction", "distance")
+        return [
+            Record(
+                evaluation,
+                eps=columns["eps"][row].as_py(),
+                seconds=columns["seconds"][row].as_py(),
+                provenance=provenance,
+                **{name: columns[name][row].values.to_numpy(zero_copy_only=False) for name in arrays},
+            )
+            for row in range(table.num_rows)
+        ]
+
+    def save_failure(self, fingerprint: str, failure: Mapping[str, Any]) -> None:
+        self._write(f"failures/{fingerprint}.json", json.dumps(dict(failure), indent=1).encode())
+
+    def load_failure(self, fingerprint: str) -> dict[str, Any]:
+        content = self.read_file(f"failures/{fingerprint}.json")
+        if content is None:
+            raise FileNotFoundError(f"no failure of {fingerprint}")
+        return json.loads(content)
+
+    def write_file(self, name: str, content: bytes) -> str:
+        """Write a file of the user's eyes (a report, a plot) under the root and return where it is."""
+        self._write(name, content)
+        return f"{self.root}/{name}"
+
+    def read_file(self, name: str) -> bytes | None:
+        """Return what `write_file` wrote; None if nothing did."""
+        fs, root = self.filesystem()
+        try:
+            with fs.open_input_stream(f"{root}/{name}") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+
+    def _path(self, kind: str, fingerprint: str) -> str:
+        return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
+
+    def _save_tensors(
+        self, kind: str, fingerprint: str, tensors: Mapping[str, Tensor], metadata: dict[str, str]
+    ) -> None:
+        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        self._write(f"{kind}/{fingerprint}{KINDS[kind]}", safetensors.torch.save(flat, metadata))
+
+    def _load_tensors(self, kind: str, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+        fs, _ = self.filesystem()
+        with fs.open_input_stream(self._path(kind, fingerprint)) as stream:
+            content = stream.read()
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        return safetensors.torch.load(content), metadata
+
+    def _write(self, name: str, content: bytes | pa.Buffer) -> None:
+        fs, root = self.filesystem()
+        path = f"{root}/{name}"
+        if not self.is_local:  # an object store shows an object only when it is whole
+            with fs.open_output_stream(path) as stream:
+                stream.write(content)
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        aside = f"{path}.{uuid.uuid4().hex}.tmp"
+        with open(aside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+
+
+@functools.cache
+def _filesystem(root: str) -> tuple[pa.fs.FileSystem, str]:
+    if "://" not in root:
+        return pa.fs.LocalFileSystem(), root
+    try:
+        return pa.fs.FileSystem.from_uri(root)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"root {root!r} cannot be opened: {error}") from None
+
+
+def _spec_of(metadata: Mapping[str, str]) -> tuple[TrainingSpec, list[dict[str, float]]]:
+    return TrainingSpec.model_validate_json(metadata["spec"]), json.loads(metadata["history"])

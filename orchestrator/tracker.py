@@ -1,0 +1,153 @@
+"""A sweep's listener that writes to MLflow from a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan import Plan, Remainder
+from orchestrator.schedule import Unit
+from orchestrator.store import Store
+from orchestrator.tracking import Book, connect
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+FLUSH_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """New epochs of a model that is being trained."""
+
+    model: str
+    history: list[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The store has something new of a model."""
+
+    model: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A model's training or one of its evaluations failed."""
+
+    model: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The sweep has ended; the report's files and its text go with the parent run."""
+
+    files: Mapping[str, bytes]
+    text: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The sweep has started; the parent run shows it."""
+
+
+Event = Begun | Epochs | Stored | Failed | Closed
+
+
+class Tracker:
+    """Collects a sweep's events and writes them every EVERY_SECONDS.
+
+    If MLflow is away the sweep goes on: `error` says why, and the next run catches up from the store.
+    """
+
+    def __init__(self, plan: Plan, store: Store, uri: str) -> None:
+        self.error: str | None = None
+        self._where = plan, store, uri
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def begin(self, plan: Plan, rest: Remainder, units: Sequence[Unit], slots: int) -> None:
+        self._events.put(Begun())
+
+    def started(self, unit: Unit) -> None:
+        pass
+
+    def progressed(self, unit: Unit, metrics: Mapping[str, Any]) -> None:
+        if unit.training:
+            self._events.put(Epochs(unit.training.fingerprint, [metrics]))
+
+    def finished(self, unit: Unit) -> None:
+        for model in _models(unit):
+            self._events.put(Stored(model))
+
+    def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
+        for model in _models(unit):
+            self._events.put(Failed(model, str(failure["error"])))
+
+    def close(self, files: Mapping[str, bytes], text: str, *, status: str) -> None:
+        """Write what is left and end the parent run as FINISHED, FAILED or KILLED; wait FLUSH_SECONDS at most."""
+        self._events.put(Closed(files, text, status))
+        self._thread.join(FLUSH_SECONDS)
+        if self._thread.is_alive():
+            self.error = f"still writing after {FLUSH_SECONDS:.0f} s"
+
+    def _work(self) -> None:
+        try:
+            connect()
+            events = self._collect()
+            book = Book(*self._where)
+            while events:
+                for event in _merged(events):
+                    _write(book, event)
+                closed = any(isinstance(event, Closed) for event in events)
+                events = [] if closed else self._collect()
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
+            logger.debug("MLflow", exc_info=True)
+
+    def _collect(self) -> list[Event]:
+        """Wait for an event, then return all that came within EVERY_SECONDS of it."""
+        events = [self._events.get()]
+        until = time.monotonic() + EVERY_SECONDS
+        while not isinstance(events[-1], Closed) and (left := until - time.monotonic()) > 0:
+            try:
+                events.append(self._events.get(timeout=left))
+            except queue.Empty:
+                break
+        return events
+
+
+def _models(unit: Unit) -> set[str]:
+    return {unit.training.fingerprint} if unit.training else {e.model for e in unit.evaluations}
+
+
+def _merged(events: Sequence[Event]) -> list[Event]:
+    """Put a model's epochs together and drop repeated news; the order of what is left stays."""
+    epochs: dict[str, list[Mapping[str, float]]] = {}
+    for event in events:
+        if isinstance(event, Epochs):
+            epochs.setdefault(event.model, []).extend(event.history)
+    news = dict.fromkeys(event for event in events if isinstance(event, Stored | Failed))
+    ends = [event for event in events if isinstance(event, Closed)]
+    return [*(Epochs(model, history) for model, history in epochs.items()), *news, *ends]
+
+
+def _write(book: Book, event: Event) -> None:
+    match event:
+        case Epochs(model, history):
+            book.epochs(model, history)
+        case Stored(model):
+            book.model(model)
+        case Failed(model, error):
+            book.failed(model, error)
+        case Closed(files, text, status):
+            book.everything()
+            book.close(files, text, status=status)

@@ -1,0 +1,261 @@
+"""MLflow as a view of the store, written by the driver alone.
+
+One experiment a study, one parent run a plan, one child run a trained model. A child's params are its spec's dotted
+keys; its metrics are the epochs' (step = epoch), `clean_accuracy`, and `robust_accuracy/<column>` with
+step = 1000 x eps, so that the UI draws accuracy against eps. Runs are found by tags, and what was logged is
+tagged, so writing twice is harmless and a server that was away can be caught up with later, from the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from orchestrator.plan import Plan, as_text, remainder
+from orchestrator.settings import flatten
+from orchestrator.store import Store
+from trainables.specs import TrainingSpec
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+MODEL = "robust_sweep.model"
+PLAN = "robust_sweep.plan"
+EPOCHS = "robust_sweep.epochs"
+EVALUATION = "robust_sweep.evaluation."
+STEPS_PER_EPS = 1000
+METRICS_A_CALL = 1000
+
+
+# Read by MLflow when it is imported: a server that is away is given up soon, and no chatter.
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+def connect() -> None:
+    """Import MLflow, which takes seconds, with settings that suit a driver."""
+    os.environ.update({key: value for key, value in MLFLOW_ENVIRONMENT.items() if key not in os.environ})
+    import mlflow  # noqa: F401
+
+
+def default_uri(store: Store) -> str:
+    """Return the SQLite file under a local root; beside the working directory for a remote one."""
+    folder = Path(store.root) if store.is_local else Path("robust-sweep-results").absolute()
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def without_password(uri: str) -> str:
+    """Return a URI as it may be shown and stored: without its user's password."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+
+def is_current(plan: Plan, store: Store, uri: str) -> bool:
+    """Whether all that the store has of a plan was written to this tracking server, by what the store noted."""
+    database = uri.removeprefix("sqlite:///")
+    if database != uri and not Path(database).exists():
+        return False
+    return store.read_file(_note_name(plan, uri)) == _content(plan, store).encode()
+
+
+class Book:
+    """The runs of one plan in MLflow; every method may be called again.
+
+    Opening it creates the experiment and the parent run unless they are there. Not safe for several threads.
+    """
+
+    def __init__(self, plan: Plan, store: Store, uri: str) -> None:
+        connect()
+        from mlflow import MlflowClient
+
+        self.plan, self.store, self.uri = plan, store, uri
+        self.client: MlflowClient = MlflowClient(tracking_uri=uri)
+        self.experiment = self._experiment()
+        self.parent = self._parent()
+        self._children = {
+            run.data.tags[MODEL]: run
+            for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
+            if MODEL in run.data.tags
+        }
+        self._columns = _columns_by_evaluation(plan)
+
+    def epochs(self, model: str, history: Sequence[Mapping[str, float]]) -> None:
+        """Log the epochs of a model that are not logged yet."""
+        run = self._child(model)
+        done = int(run.data.tags.get(EPOCHS, 0))
+        new = [metrics for metrics in history if metrics["epoch"] > done]
+        if new:
+            points = [(k, v, int(m["epoch"])) for m in new for k, v in m.items() if k != "epoch"]
+            self._log(run, points, {EPOCHS: str(int(new[-1]["epoch"]))})
+
+    def model(self, model: str) -> None:
+        """Log all that the store has of a model; end its run if that is everything the plan asks of it."""
+        run = self._child(model)
+        if self.store.has("checkpoints", model):
+            self.epochs(model, self.store.load_history(model)[1])
+        wanted = [e for e in self.plan.evaluations.values() if e.model == model]
+        clean = next((e.fingerprint for e in wanted if e.attack is None), None)
+        missing = False
+        for evaluation in wanted:
+            fingerprint = evaluation.fingerprint
+            if EVALUATION + fingerprint in run.data.tags:
+                continue
+            if not self.store.has("records", fingerprint):
+                missing = True
+                continue
+            points = self._points(fingerprint, clean)
+            self._log(run, points, {EVALUATION + fingerprint: str(len(points))})
+        if not missing:
+            self.client.set_terminated(run.info.run_id, "FINISHED")
+
+    def failed(self, model: str, error: str) -> None:
+        """End a model's run as failed, with the reason as a tag."""
+        run = self._child(model)
+        self.client.set_tag(run.info.run_id, "robust_sweep.failure", error[:500])
+        self.client.set_terminated(run.info.run_id, "FAILED")
+
+    def everything(self) -> None:
+        """Log all that the store has of the plan."""
+        for model in self.plan.trainings:
+            if self.store.has("checkpoints", model):
+                self.model(model)
+
+    def close(self, files: Mapping[str, bytes], summary: str, *, status: str) -> None:
+        """Put the report on the parent run, its text as the run's description, and end it."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
+            self.client.log_artifacts(self.parent, folder, "report")
+        self.client.set_tag(self.parent, "mlflow.note.content", summary)
+        self.client.set_terminated(self.parent, status)
+        if status == "FINISHED":
+            self.store.write_file(_note_name(self.plan, self.uri), _content(self.plan, self.store).encode())
+
+    def _points(self, fingerprint: str, clean: str | None) -> list[tuple[str, float, int]]:
+        """Return a record's metrics; a curve over eps starts from the clean accuracy, if there is one."""
+        records = self.store.load_records(fingerprint)
+        points = []
+        for column in self._columns[fingerprint]:
+            if records[0].evaluation.attack is None:
+                points.append(("clean_accuracy", records[0].accuracy, 0))
+                continue
+            name = f"robust_accuracy/{column}"
+            if clean is not None and self.store.has("records", clean):
+                points.append((name, self.store.load_records(clean)[0].accuracy, 0))
+            points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
+        return points
+
+    def _log(self, run: Run, points: Sequence[tuple[str, float, int]], tags: Mapping[str, str]) -> None:
+        """Log metrics, then the tags that say so."""
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, step) for name, value, step in points]
+        while len(metrics) > METRICS_A_CALL:
+            self.client.log_batch(run.info.run_id, metrics=metrics[:METRICS_A_CALL])
+            metrics = metrics[METRICS_A_CALL:]
+        marks = [RunTag(key, value) for key, value in tags.items()]
+        self.client.log_batch(run.info.run_id, metrics=metrics, tags=marks)
+        run.data.tags.update(tags)
+
+    def _child(self, model: str) -> Run:
+        """Return a model's run, created with all its params if it is not there."""
+        if model not in self._children:
+            from mlflow.entities import Param
+
+            spec = self.plan.trainings[model]
+            label = next(v.label for v in self.plan.variants if model in v.models.values())
+            tags = {"mlflow.parentRunId": self.parent, MODEL: model, "robust_sweep.variant": label}
+            name = f"{label} seed={spec.seed}"
+            run = self.client.create_run(self.experiment, tags=tags, run_name=name)
+            params = [Param(key, value) for key, value in _params(spec).items()]
+            self.client.log_batch(run.info.run_id, params=params)
+            self._log_dataset(run.info.run_id, spec)
+            self._children[model] = run
+        return self._children[model]
+
+    def _log_dataset(self, run_id: str, spec: TrainingSpec) -> None:
+        from mlflow.entities import Dataset, DatasetInput
+
+        digest = hashlib.sha256(spec.dataset.model_dump_json().encode()).hexdigest()[:8]
+        dataset = Dataset(spec.dataset.name[-500:], digest, "local", spec.dataset.model_dump_json())
+        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+
+    def _experiment(self) -> str:
+        name = self.plan.study.name
+        if (found := self.client.get_experiment_by_name(name)) is not None:
+            return found.experiment_id
+        local = self.uri.startswith("sqlite:///")
+        folder = Path(self.uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts" / name
+        return self.client.create_experiment(
+            name,
+            artifact_location=folder.absolute().as_uri() if local else None,
+            tags={
+                "mlflow.experimentKind": "custom_model_development",
+                "mlflow.experiment.primaryMetric.name": "clean_accuracy",
+                "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+                "mlflow.note.content": self.plan.study.question,
+            },
+        )
+
+    def _parent(self) -> str:
+        slug = self.plan.slug
+        found = self._search(f"tags.`{PLAN}` = '{slug}'")
+        if found:
+            self.client.update_run(found[0].info.run_id, status="RUNNING")
+            return found[0].info.run_id
+        study = self.plan.study
+        tags = {PLAN: slug, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
+        run = self.client.create_run(self.experiment, tags=tags, run_name=slug)
+        self.client.log_param(run.info.run_id, "scale", self.plan.scale)
+        self.client.log_param(run.info.run_id, "seeds", as_text(list(self.plan.seeds)))
+        for key, value in self.plan.overrides.items():
+            self.client.log_param(run.info.run_id, key, as_text(value))
+        return run.info.run_id
+
+    def _search(self, query: str) -> list[Run]:
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment], query, max_results=1000, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+
+def _params(spec: TrainingSpec) -> dict[str, str]:
+    """Return a spec's dotted keys and values, as MLflow filters them."""
+    return {key: as_text(value) for key, value in flatten(spec.model_dump(mode="json")).items()}
+
+
+def _columns_by_evaluation(plan: Plan) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for (_, column, _), fingerprint in plan.layout.items():
+        if column not in columns.setdefault(fingerprint, []):
+            columns[fingerprint].append(column)
+    return columns
+
+
+def _note_name(plan: Plan, uri: str) -> str:
+    return f"tracking/{plan.slug}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}.json"
+
+
+def _content(plan: Plan, store: Store) -> str:
+    """Name all that the store has of a plan."""
+    rest = remainder(plan, store)
+    return json.dumps([sorted(rest.trained), sorted(rest.evaluated)])

@@ -1,0 +1,173 @@
+"""The Ray Tune trainable: a unit of work, which is one training or the evaluations of one model.
+
+Both kinds share one Trainable class, so that Tune hands a warm process from any unit to any other (starting a
+process and importing torch costs seconds, a reused one a third of a second) and evaluations need not wait for the
+last training. The class API is chosen over the function API because a step is then the driver's to schedule: it can
+stop or pause a trial between epochs.
+
+Workers write checkpoints and records to the store; the driver is only told the numbers it shows.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from orchestrator.provenance import provenance
+from orchestrator.store import Record, Store
+from trainables.data import Splits
+from trainables.defenses import Defense
+from trainables.evaluation import (
+    Outcome,
+    craft,
+    evaluate_attacked,
+    evaluate_clean,
+    evaluate_transferred,
+)
+from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
+from trainables.statetree import pack, unpack
+from trainables.training import TrainingRun, build, on_device
+
+Result = dict[str, Any]
+MODELS_KEPT = 4
+
+
+@dataclass
+class Bench:
+    """What a worker process keeps between units: the store, the datasets and the last few models."""
+
+    store: Store
+    datasets: Mapping[str, Any]  # DatasetSpec.key -> ObjectRef of Splits
+    state_seconds: float
+    device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    _splits: dict[str, Splits] = field(default_factory=dict)
+    _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
+
+    def splits(self, spec: DatasetSpec) -> Splits:
+        """Return a dataset; its arrays lie in Ray's object store and are not copied."""
+        if spec.key not in self._splits:
+            self._splits[spec.key] = ray.get(self.datasets[spec.key])
+        return self._splits[spec.key]
+
+    def model(self, fingerprint: str) -> tuple[Defense, Splits]:
+        """Return a trained model and its dataset; load it unless it is among the last few."""
+        if fingerprint not in self._models:
+            checkpoint = self.store.load_checkpoint(fingerprint)
+            splits = self.splits(checkpoint.spec.dataset)
+            defense = build(checkpoint.spec, splits, self.device)
+            defense.model.load_state_dict(checkpoint.tensors)
+            while len(self._models) >= MODELS_KEPT:
+                del self._models[next(iter(self._models))]
+            self._models[fingerprint] = defense, splits
+        return self._models[fingerprint]
+
+
+class Unit(tune.Trainable):
+    """Tune's view of a unit: `step` is one epoch of a training, or one evaluation."""
+
+    def setup(self, config: dict[str, Any], bench: Bench | None = None) -> None:
+        assert bench is not None
+        self._bench = bench
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._config = new_config
+        self._steps = WORK[new_config["kind"]](new_config, self._bench)
+        return True
+
+    def step(self) -> Result:
+        """Do the next step. An error of the unit's own ends it as failed and leaves the process for others.
+
+        Running out of GPU memory is raised instead, so that Tune starts a new process for the retry.
+        """
+        try:
+            return next(self._steps)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
+            return {"done": True, "failure": {"error": _line(error), "traceback": traceback.format_exc()}}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Do nothing: states are the store's, and a unit goes on from there wherever it is started again."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Do nothing: see `save_checkpoint`."""
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
+    """Train one TrainingSpec from where the store has it; yield each epoch's metrics."""
+    spec = TrainingSpec.model_validate_json(config["spec"])
+    run = TrainingRun(spec, bench.splits(spec.dataset), bench.device)
+    if (state := bench.store.load_state(spec.fingerprint)) is not None:
+        run.load_state(unpack(*state))
+    saved = time.monotonic()
+    while not run.finished:
+        metrics = run.step()
+        if run.finished:
+            break
+        if time.monotonic() - saved >= bench.state_seconds:
+            bench.store.save_state(spec.fingerprint, *pack(run.state()))
+            saved = time.monotonic()
+        yield {"metrics": metrics, "done": False}
+    bench.store.save_checkpoint(spec, run.defense.model.state_dict(), run.history)
+    bench.store.delete("states", spec.fingerprint)
+    yield {"metrics": run.history[-1], "done": True}
+
+
+def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
+    """Evaluate specs that attack one model; yield after each."""
+    specs = [EvaluationSpec.model_validate_json(text) for text in config["evaluations"]]
+    for number, spec in enumerate(specs, 1):
+        outcomes = _transferred(spec, bench) if spec.source else _direct(spec, bench)
+        known = provenance(bench.device)
+        bench.store.save_records([Record(spec, **vars(outcome), provenance=known) for outcome in outcomes])
+        yield {"metrics": _headline(spec, outcomes[-1]), "done": number == len(specs)}
+
+
+def _headline(spec: EvaluationSpec, outcome: Outcome) -> dict[str, float]:
+    """Name the accuracy at the last eps as a person reads it."""
+    attack = f" under {spec.attack.name} {spec.attack.norm} eps={outcome.eps:g}" if spec.attack else ""
+    return {f"accuracy{attack}": float(outcome.correct.mean())}
+
+
+def _direct(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
+    defense, splits = bench.model(spec.model)
+    images, labels = _examples(spec, splits, bench)
+    if spec.attack is None:
+        return [evaluate_clean(defense.model, images, labels)]
+    view = defense.view(spec.attack.view)
+    return evaluate_attacked(defense.model, view, images, labels, attack=spec.attack, seed=spec.seed)
+
+
+def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
+    """Judge a target on its source's examples, crafting these first if no target before it has."""
+    assert spec.attack is not None
+    assert spec.source is not None
+    source, splits = bench.model(spec.source)
+    images, labels = _examples(spec, splits, bench)
+    name = spec.crafting_fingerprint
+    if not bench.store.has("crafted", name):
+        view = source.view(spec.attack.view)
+        bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
+    target, _ = bench.model(spec.model)
+    crafted = bench.store.load_crafted(name)
+    return evaluate_transferred(target.model, crafted, images, labels, attack=spec.attack)
+
+
+def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = on_device(splits.test if spec.split == "test" else splits.validation, bench.device)
+    return images[: spec.examples], labels[: spec.examples]
+
+
+WORK = {"train": train, "evaluate": evaluate}
