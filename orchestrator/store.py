@@ -78,7 +78,7 @@ class Store:
     """What has been trained and evaluated, under one root: a folder or a URI such as s3://bucket/prefix."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        text = os.fspath(root)
+        text = os.fspath(root).removeprefix("file://")
         self.root = text if "://" in text else str(Path(text).expanduser().absolute())
 
     @property

@@ -12,16 +12,15 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from orchestrator.plan import Plan, Remainder, remainder
-from orchestrator.schedule import Schedule, Unit
+from orchestrator.resources import Resources
+from orchestrator.schedule import Schedule
 from orchestrator.store import Store
+from orchestrator.watch import Listener, SweepResult, Watch
 from trainables.data import Splits, load
 from trainables.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 # Read by Ray when it is imported or started: no second set of logs, no snapshots of a state nobody restores,
 # no change of directory in workers, no phoning home unless the user wants it.
@@ -36,62 +35,7 @@ RAY_ENVIRONMENT = {
 }
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Where and how wide a sweep runs. A `max_concurrent` of None means as many trials as fit."""
-
-    address: str | None = None
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
-    max_concurrent: int | None = None
-
-    def check(self) -> None:
-        """Raise InputError for resources that no trial could have."""
-        if self.cpus_per_trial <= 0 and self.gpus_per_trial <= 0:
-            raise InputError(f"a trial needs CPUs or GPUs, got cpus_per_trial={self.cpus_per_trial}")
-        if self.cpus_per_trial < 0:
-            raise InputError(f"cpus_per_trial must be >= 0, got {self.cpus_per_trial}")
-        if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
-            raise InputError(f"gpus_per_trial must be in [0, 1] or a whole number, got {self.gpus_per_trial}")
-        if self.max_concurrent is not None and self.max_concurrent < 1:
-            raise InputError(f"max_concurrent must be >= 1, got {self.max_concurrent}")
-
-    def slots(self, cluster: Mapping[str, float]) -> int:
-        """Return how many trials run at once in a cluster of these resources; InputError if none fits."""
-        fits = []
-        for name, flag, wanted in (
-            ("CPU", "--cpus-per-trial", self.cpus_per_trial),
-            ("GPU", "--gpus-per-trial", self.gpus_per_trial),
-        ):
-            if wanted > cluster.get(name, 0):
-                raise InputError(f"{flag}={wanted:g} asks for more than the cluster's {cluster.get(name, 0):g} {name}s")
-            if wanted:
-                fits.append(int(cluster[name] / wanted + 1e-9))
-        return min(*fits, self.max_concurrent or min(fits))
-
-
-class Listener(Protocol):
-    """Is told what happens, on Tune's thread: return soon. What a listener raises is logged, not passed on."""
-
-    def begin(self, plan: Plan, rest: Remainder, units: Sequence[Unit], slots: int) -> None: ...
-
-    def started(self, unit: Unit) -> None: ...
-
-    def progressed(self, unit: Unit, metrics: Mapping[str, Any]) -> None: ...
-
-    def finished(self, unit: Unit) -> None: ...
-
-    def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None: ...
-
-
-@dataclass
-class SweepResult:
-    """How a sweep ended: units done, and the failures by unit name."""
-
-    done: int = 0
-    failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+THIS_MACHINE = Resources()
 
 
 def run(
@@ -99,7 +43,7 @@ def run(
     store: Store,
     datasets: Mapping[str, Splits],
     *,
-    resources: Resources = Resources(),
+    resources: Resources = THIS_MACHINE,
     listeners: Sequence[Listener] = (),
     state_seconds: float = STATE_SECONDS,
 ) -> SweepResult:
@@ -164,9 +108,11 @@ def _fit(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     slots = resources.slots(cluster)
     schedule = Schedule(rest, slots=slots)
-    watch = _Watch(schedule, store, listeners)
+    watch = Watch(schedule, store, listeners)
     watch.tell("begin", plan, rest, list(schedule.units.values()), slots)
-    bench = trainable.Bench(store, {key: ray.put(splits) for key, splits in datasets.items()}, state_seconds)
+    shared = {key: ray.put(splits) for key, splits in datasets.items()}
+    device = "cuda" if resources.gpus_per_trial else "cpu"
+    bench = trainable.Bench(store, shared, state_seconds, device)
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
@@ -210,7 +156,7 @@ def _searcher(schedule: Schedule) -> Any:
             return Searcher.FINISHED if schedule.exhausted else None
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            pass  # `_Watch` hears of it as a callback, with the unit's name
+            pass  # `Watch` hears of it as a callback, with the unit's name
 
         def save(self, checkpoint_path: str) -> None:
             pass
@@ -221,47 +167,7 @@ def _searcher(schedule: Schedule) -> Any:
     return PlanSearcher()
 
 
-class _Watch:
-    """Turns Tune's events into the schedule's, the store's and the listeners'."""
-
-    def __init__(self, schedule: Schedule, store: Store, listeners: Sequence[Listener]) -> None:
-        self.schedule, self.store, self.listeners = schedule, store, listeners
-        self.result = SweepResult()
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return object, ()  # Tune pickles its callbacks into a file that nobody reads
-
-    def tell(self, event: str, *arguments: Any) -> None:
-        for listener in self.listeners:
-            try:
-                getattr(listener, event)(*arguments)
-            except Exception:  # an exception here would end the whole experiment
-                logger.exception("listener %s failed at %r", type(listener).__name__, event)
-
-    def on_result(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        unit = self.schedule.units[config["unit"]]
-        if "failure" in result:
-            self.on_failure(config, result["failure"])
-            return
-        self.tell("progressed", unit, result["metrics"])
-        if result["done"]:
-            self.result.done += 1
-            self.schedule.finish(unit.name, ok=True)
-            self.tell("finished", unit)
-
-    def on_failure(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
-        unit = self.schedule.units[config["unit"]]
-        self.result.failures[unit.name] = failure
-        lost = self.schedule.finish(unit.name, ok=False)
-        for spec in unit.specs:
-            self.store.save_failure(spec.fingerprint, {**failure, "unit": unit.name})
-        for evaluation in lost:
-            why = {"error": f"the model {unit.name} that it needs was not trained", "traceback": ""}
-            self.store.save_failure(evaluation.fingerprint, {**why, "unit": unit.name})
-        self.tell("failed", unit, failure)
-
-
-def _callback(watch: _Watch) -> Any:
+def _callback(watch: Watch) -> Any:
     """Tune's callback; nothing may escape from it."""
     from ray import tune
 

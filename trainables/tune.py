@@ -46,9 +46,13 @@ class Bench:
     store: Store
     datasets: Mapping[str, Any]  # DatasetSpec.key -> ObjectRef of Splits
     state_seconds: float
-    device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    device_type: str  # "cuda" for trials that reserve GPUs
     _splits: dict[str, Splits] = field(default_factory=dict)
     _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.device_type)
 
     def splits(self, spec: DatasetSpec) -> Splits:
         """Return a dataset; its arrays lie in Ray's object store and are not copied."""

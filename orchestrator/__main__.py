@@ -1,0 +1,5 @@
+"""`python -m orchestrator` is `robust-sweep`."""
+
+from orchestrator.cli import main
+
+main()

@@ -1,0 +1,214 @@
+"""The command line: parses, calls, prints; what it shows is made in `orchestrator.listing` and `report`.
+
+Heavy imports stand inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+
+app = typer.Typer(
+    name="robust-sweep",
+    help=(
+        "Find out whether an adversarial defense really works.\n\n"
+        "A [bold]study[/] is a named question: defenses, settings to vary, attacks and seeds. "
+        "Look at one with [cyan]plan[/], answer it with [cyan]run[/], read it again with [cyan]report[/]."
+    ),
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "robust-sweep studies\n\n"
+        "robust-sweep run quickstart\n\n"
+        "robust-sweep plan quickstart --set epochs=3 --set 'defense.centers=[8,16]' --seeds 0,1,2"
+    ),
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study's name, or path/to/file.py:VARIABLE for one of your own.")
+]
+Root = Annotated[
+    str,
+    typer.Option("--root", envvar="ROBUST_SWEEP_ROOT", help="Where results are kept: a folder or s3://bucket/prefix."),
+]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting, e.g. epochs=3, dataset=parquet:images, attack.pgd_linf.eps=[0.1,0.2]. "
+        "A list for a key that holds one value is a new axis. Repeatable.",
+    ),
+]
+Seeds = Annotated[
+    str | None, typer.Option(metavar="0,1,2", help="Seeds, each a repetition; the study's own unless given.")
+]
+Scale = Annotated[str, typer.Option(help="quick: minutes on two CPU cores. paper: the paper's settings.")]
+PIPE_WIDTH = 120
+DEFAULT_ROOT = "./robust-sweep-results"
+
+
+@app.command()
+def studies(root: Root = DEFAULT_ROOT) -> None:
+    """List every study: what it answers and how much work it is at each scale.
+
+    [dim]robust-sweep studies[/]
+    """
+    from orchestrator.listing import studies_table
+
+    _console().print(studies_table())
+
+
+@app.command()
+def plan(
+    study: StudyName,
+    settings: Settings = [],
+    seeds: Seeds = None,
+    scale: Scale = "quick",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Show what would run, what is cached and what each axis varies. Runs nothing.
+
+    [dim]robust-sweep plan quickstart --set epochs=3 --seeds 0,1,2[/]
+    """
+    from orchestrator.listing import plan_json, plan_view
+    from orchestrator.plan import remainder
+    from orchestrator.store import Store
+
+    expanded = _expand(study, settings, seeds, scale)
+    rest = remainder(expanded, Store(root))
+    if as_json:
+        typer.echo(plan_json(expanded, rest))
+    else:
+        _console().print(plan_view(expanded, rest))
+
+
+@app.command()
+def run(
+    study: StudyName,
+    settings: Settings = [],
+    seeds: Seeds = None,
+    scale: Scale = "quick",
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster's address, e.g. auto or ray://head:10001; else this machine.")
+    ] = None,
+    cpus_per_trial: Annotated[float, typer.Option(help="CPUs a trial reserves.")] = 1.0,
+    gpus_per_trial: Annotated[float, typer.Option(help="GPUs a trial reserves, e.g. 0.25 to pack four on one.")] = 0.0,
+    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once; as many as fit unless given.")] = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI", help="MLflow server or database; unless given, SQLite under the root."
+        ),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(envvar="ROBUST_SWEEP_DATA", help="Where torchvision's datasets lie.")
+    ] = "~/.cache/robust-sweep",
+    download: Annotated[bool, typer.Option(help="Download a torchvision dataset that is not there.")] = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Run what is missing of a study, then print its table. Running again resumes; a finished study ends at once.
+
+    [dim]robust-sweep run quickstart[/]
+    [dim]robust-sweep run quickstart --set dataset=parquet:path/to/images --set epochs=3[/]
+    [dim]robust-sweep run my_study.py:STUDY --address auto --gpus-per-trial 0.5[/]
+    """
+    from orchestrator.resources import Resources
+    from orchestrator.session import run_study
+    from orchestrator.store import Store
+
+    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent)
+    expanded = _expand(study, settings, seeds, scale)
+    code = run_study(
+        expanded,
+        Store(root),
+        resources=resources,
+        tracking_uri=tracking_uri,
+        data_folder=data,
+        download=download,
+        console=_console(),
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def report(
+    study: StudyName,
+    settings: Settings = [],
+    seeds: Seeds = None,
+    scale: Scale = "quick",
+    formats: Annotated[list[str], typer.Option("--format", help="markdown, latex, csv, html or all. Repeatable.")] = [
+        "all"
+    ],
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Print a study's tables and write its report, from the store alone.
+
+    [dim]robust-sweep report quickstart --format latex[/]
+    """
+    from orchestrator.report import render, summarise, terminal, write_files
+    from orchestrator.store import Store
+
+    expanded, store = _expand(study, settings, seeds, scale), Store(root)
+    summary = summarise(expanded, store)
+    files = render(summary, formats)
+    console = _console()
+    console.print(terminal(summary))
+    for location in write_files(expanded, store, files).values():
+        console.print(f"wrote {location}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(
+    fingerprint: Annotated[str, typer.Argument(help="A fingerprint or its beginning, from plan or a report.")],
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Show a model's spec, history and records, or an evaluation's.
+
+    [dim]robust-sweep show 8f3a21[/]
+    """
+    from orchestrator.listing import entry_view
+    from orchestrator.store import Store
+
+    _console().print(entry_view(Store(root), fingerprint))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with a message and exit code 2."""
+    from trainables.errors import InputError
+
+    try:
+        app()
+    except InputError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _expand(study: str, settings: list[str], seeds: str | None, scale: str) -> Plan:
+    from orchestrator.lookup import find_study
+    from orchestrator.plan import expand
+    from orchestrator.settings import parse_assignments, parse_seeds
+
+    return expand(
+        find_study(study),
+        scale=scale,
+        overrides=parse_assignments(settings),
+        seeds=None if seeds is None else parse_seeds(seeds),
+    )
+
+
+def _console() -> Console:
+    """Return standard output: as wide as the terminal; in a file or a pipe, wide enough for a table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)

@@ -1,0 +1,64 @@
+"""Records to reports: tables and figures of a study, from the store and the plan alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from orchestrator.plan import Plan
+from orchestrator.report.aggregate import Summary, summarise
+from orchestrator.report.figures import accuracy_against_eps, robustness_against_accuracy
+from orchestrator.report.latex import latex
+from orchestrator.report.markdown import markdown
+from orchestrator.report.page import page
+from orchestrator.report.terminal import terminal
+from orchestrator.report.tidy import tidy_csv
+from orchestrator.store import Store
+from trainables.errors import unknown
+
+FORMATS = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "html": "report.html"}
+ALL = "all"
+
+__all__ = ["ALL", "FORMATS", "Summary", "render", "summarise", "terminal", "write_files", "write_report"]
+
+
+def write_report(plan: Plan, store: Store, formats: Collection[str] = (ALL,)) -> dict[str, str]:
+    """Write a plan's report below reports/<slug>/ in the store and return where each file is.
+
+    Raises InputError for an unknown format, and if the store has no records of the plan.
+    """
+    wanted = _checked(formats)
+    return write_files(plan, store, render(summarise(plan, store), wanted))
+
+
+def write_files(plan: Plan, store: Store, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write rendered files below reports/<slug>/ in the store and return where each is."""
+    return {name: store.write_file(f"reports/{plan.slug}/{name}", data) for name, data in files.items()}
+
+
+def render(summary: Summary, formats: Collection[str] = (ALL,)) -> dict[str, bytes]:
+    """Return the files of a report by name; the figures come with every format but a lone CSV."""
+    wanted = _checked(formats)
+    figures = _figures(summary) if wanted - {"csv"} else {}
+    texts = {
+        "markdown": lambda: markdown(summary, figures=tuple(figures)),
+        "latex": lambda: latex(summary),
+        "csv": lambda: tidy_csv(summary),
+        "html": lambda: page(summary, figures=figures),
+    }
+    return {FORMATS[f]: texts[f]().encode() for f in FORMATS if f in wanted} | figures
+
+
+def _checked(formats: Collection[str]) -> set[str]:
+    for name in formats:
+        if name not in {*FORMATS, ALL}:
+            raise unknown("format", name, {*FORMATS, ALL})
+    return set(FORMATS) if ALL in formats else set(formats)
+
+
+def _figures(summary: Summary) -> dict[str, bytes]:
+    if not summary.worst_cases:
+        return {}
+    return {
+        "accuracy_against_eps.png": accuracy_against_eps(summary),
+        "robustness_against_accuracy.png": robustness_against_accuracy(summary),
+    }

@@ -1,0 +1,81 @@
+"""What a reader must know beside the numbers: what is missing, scale and spread, worst case, transfers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.report.aggregate import Summary
+from orchestrator.report.provenance import command, source_of
+from orchestrator.study import CLEAN
+
+
+def notes(summary: Summary) -> tuple[str, ...]:
+    """Return how to read the numbers, as plain sentences with `code` in backticks."""
+    return (_scale(summary), *_partial(summary), *_worst_case(summary), *_transfers(summary))
+
+
+def missing(summary: Summary) -> str:
+    """Say how many evaluations have no record, why if they failed, and what to do; empty if none."""
+    if not summary.missing:
+        return ""
+    counts = f"{len(summary.missing)} of {len(summary.plan.evaluations)} evaluations missing"
+    errors = sorted({error.partition("\n")[0] for error in summary.failed.values()})
+    why = f" ({len(summary.failed)} failed: {'; '.join(errors)})" if errors else ""
+    return f"{counts}{why}: run `{command(summary.plan)}`."
+
+
+def sample(summary: Summary) -> str:
+    """Say over what the numbers are taken: seeds and examples."""
+    sizes = sorted({o.n for cell in summary.cells.values() for o in cell.outcomes.values()})
+    examples = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    seeds = summary.plan.seeds
+    count = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    return f"{count}: {', '.join(map(str, seeds))}; n = {examples} test examples each"
+
+
+def _scale(summary: Summary) -> str:
+    if len(summary.plan.seeds) > 1:
+        spread = "mean ± standard error over seeds; differences are paired by seed"
+    else:
+        spread = "one seed, so no standard error can be given"
+    return f"Accuracy in % ({sample(summary)}): {spread}. eps is on the [0, 1] image scale."
+
+
+def _partial(summary: Summary) -> Iterator[str]:
+    if any(cell.is_partial for cell in summary.cells.values()):
+        planned = len(summary.plan.seeds)
+        yield f"[k/{planned}] marks a mean over k of {planned} seeds: the records of the others are missing."
+
+
+def _worst_case(summary: Summary) -> Iterator[str]:
+    for name in dict.fromkeys(column.name for column in summary.worst_cases):
+        columns = summary.named(name)
+        attacks = dict.fromkeys(part for column in columns for part in column.parts if part != CLEAN)
+        yield (
+            f"{name.capitalize()}: an example counts only if the model is right on it clean and under every "
+            f"attack at that eps ({', '.join(attacks)}), so it is at or below the lowest of them."
+        )
+        for column in columns:
+            if len(column.parts) - 1 < len(attacks):
+                used = ", ".join(part for part in column.parts if part != CLEAN)
+                yield f"{name.capitalize()} at eps {column.eps:g} is over {used} only."
+
+
+def _transfers(summary: Summary) -> Iterator[str]:
+    for name, transfer in summary.plan.study.transfers.items():
+        source = source_of(summary.plan, name)
+        if source is None:
+            yield f"{name} has no column: none of the variants is its source {dict(transfer.source)}."
+            continue
+        if _applies(summary, source, name):
+            itself = "is attacked from another of its own seeds"
+        else:
+            itself = "has no other seed to be attacked from, so its worst case is without this attack"
+        yield (
+            f"{name}: examples crafted with {transfer.attack} on `{source}`, then shown to each variant; "
+            f"`{source}` itself {itself}."
+        )
+
+
+def _applies(summary: Summary, label: str, name: str) -> bool:
+    return all(summary.cells[label, column].planned for column in summary.named(name))

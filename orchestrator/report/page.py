@@ -1,0 +1,88 @@
+"""A report as one HTML page that needs nothing beside it: styles inline, figures as data."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from orchestrator.report.aggregate import Summary
+from orchestrator.report.notes import missing, notes, sample
+from orchestrator.report.provenance import (
+    assignments,
+    attack_settings,
+    command,
+    common_settings,
+    own_settings,
+    source_of,
+    versions,
+)
+from orchestrator.report.tables import Table, eps_text, sections
+
+TEMPLATE = "page.html.jinja"
+
+
+def page(summary: Summary, *, figures: Mapping[str, bytes]) -> str:
+    """Return the page; `figures` are PNG images by file name."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        study=summary.plan.study,
+        sample=sample(summary),
+        notes=notes(summary),
+        missing=missing(summary),
+        sections=sections(summary),
+        groups=_groups,
+        figures={name: _data_uri(content) for name, content in figures.items()},
+        settings=_settings(summary),
+        attacks=_attacks(summary),
+        models=_models(summary),
+        versions=versions(summary.provenance.values()),
+        evaluations=sorted(summary.provenance),
+    )
+
+
+def _groups(table: Table) -> list[tuple[str, int]]:
+    """Return the groups of a table's headings and how many columns each spans."""
+    grouped = itertools.groupby(table.headings, key=lambda heading: heading.group)
+    return [(group, len(list(members))) for group, members in grouped]
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _settings(summary: Summary) -> dict[str, str]:
+    plan = summary.plan
+    asked = {"command": command(plan), "scale": plan.scale, "seeds": ", ".join(map(str, plan.seeds))}
+    return asked | common_settings(plan)
+
+
+def _attacks(summary: Summary) -> list[dict[str, Any]]:
+    attacks = {name: summary.plan.attack_of(name) for name in summary.attack_names}
+    return [
+        {
+            "column": name,
+            "settings": assignments(attack_settings(attack)),
+            "eps": ", ".join(map(eps_text, attack.eps)),
+            "crafted_on": source_of(summary.plan, name) or "each variant itself",
+        }
+        for name, attack in attacks.items()
+        if attack
+    ]
+
+
+def _models(summary: Summary) -> list[dict[str, Any]]:
+    return [
+        {"label": v.label, "settings": assignments(own_settings(summary.plan, v)), "by_seed": v.models}
+        for v in summary.plan.variants
+    ]

@@ -1,0 +1,69 @@
+"""Where a table's numbers come from: the command, the settings, the attacks and the versions behind them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orchestrator.plan import Plan, Variant, as_text
+from orchestrator.settings import flatten
+from trainables.specs import AttackSpec
+
+
+def command(plan: Plan) -> str:
+    """Return the command line that runs, or completes, this plan."""
+    words = ["robust-sweep", "run", plan.study.name]
+    if plan.scale != "quick":
+        words += ["--scale", plan.scale]
+    for key, value in plan.overrides.items():
+        words += ["--set", f"{key}={as_text(value)}"]
+    if plan.seeds != tuple(plan.study.seeds):
+        words += ["--seeds", ",".join(map(str, plan.seeds))]
+    return shlex.join(words)
+
+
+def common_settings(plan: Plan) -> dict[str, str]:
+    """Return the settings that all the plan's trainings share; a dataset's digest is among them."""
+    specs = [_settings(plan, variant) for variant in plan.variants]
+    return {key: value for key, value in specs[0].items() if all(s.get(key) == value for s in specs)}
+
+
+def own_settings(plan: Plan, variant: Variant) -> dict[str, str]:
+    """Return the settings of a variant that not all variants share."""
+    common = common_settings(plan)
+    return {key: value for key, value in _settings(plan, variant).items() if key not in common}
+
+
+def attack_settings(attack: AttackSpec) -> dict[str, str]:
+    """Return the settings that an attack has, but its grid of eps, which the columns show."""
+    values = attack.model_dump(mode="json", exclude={"eps"}, exclude_none=True)
+    return {key: as_text(value) for key, value in values.items()}
+
+
+def assignments(settings: Mapping[str, str]) -> str:
+    """Write settings as `key=value key=value`."""
+    return " ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def source_of(plan: Plan, column: str) -> str | None:
+    """Return the label of the variant on which a transfer column's examples are crafted; None for others."""
+    fingerprints = {f for (_, name, _), f in plan.layout.items() if name == column}
+    sources = {plan.evaluations[f].source for f in fingerprints}
+    return next((v.label for v in plan.variants if sources & set(v.models.values())), None)
+
+
+def versions(provenance: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return each key's distinct values over records: more than one means mixed code or libraries."""
+    seen: dict[str, set[str]] = {}
+    for record in provenance:
+        for key, value in flatten(record).items():
+            seen.setdefault(key, set()).add(value if isinstance(value, str) else json.dumps(value))
+    return {key: sorted(values) for key, values in sorted(seen.items())}
+
+
+def _settings(plan: Plan, variant: Variant) -> dict[str, str]:
+    spec = plan.trainings[next(iter(variant.models.values()))]
+    settings = flatten(spec.model_dump(mode="json", exclude={"seed"}))
+    return {key: as_text(value) for key, value in settings.items() if value not in (None, "", [])}

@@ -1,0 +1,102 @@
+"""One `run` from end to end: sweep, progress, tracking, report, and what the user is told afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from orchestrator import sweep
+from orchestrator.plan import Plan, Remainder, remainder
+from orchestrator.progress import Progress
+from orchestrator.report import render, summarise, terminal, write_files
+from orchestrator.resources import Resources
+from orchestrator.store import Store
+from orchestrator.tracker import Tracker
+from orchestrator.tracking import default_uri, is_current, without_password
+from trainables.errors import InputError
+
+FINISHED, FAILED, INTERRUPTED = 0, 1, 130
+MLFLOW_STATUS = {FINISHED: "FINISHED", FAILED: "FAILED", INTERRUPTED: "KILLED"}
+
+
+def run_study(
+    plan: Plan,
+    store: Store,
+    *,
+    resources: Resources,
+    tracking_uri: str | None,
+    data_folder: str,
+    download: bool,
+    console: Console,
+) -> int:
+    """Run what is missing, write the report, bring MLflow up to date; return the process's exit code."""
+    resources.check()
+    store.check_writable()
+    uri = tracking_uri or default_uri(store)
+    rest = remainder(plan, store)
+    if rest.is_empty and is_current(plan, store, uri):
+        console.print(f"nothing to run: all {len(plan.evaluations)} evaluations are in the store")
+        _publish(plan, store, None, FINISHED, console)
+        _say_mlflow(uri, None, console)
+        return FINISHED
+    datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
+    tracker = Tracker(plan, store, uri)
+    with Progress(console) as progress:
+        result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker))
+    rest = remainder(plan, store)
+    code = FAILED if result.failures else INTERRUPTED if not rest.is_empty else FINISHED
+    _publish(plan, store, tracker, code, console)
+    _say_failures(result.failures, console)
+    if code == INTERRUPTED:
+        console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
+    _say_mlflow(uri, tracker.error, console)
+    return code
+
+
+def _publish(plan: Plan, store: Store, tracker: Tracker | None, code: int, console: Console) -> None:
+    """Write the report, hand it to MLflow, print its table and say where it is."""
+    try:
+        summary = summarise(plan, store)
+    except InputError as error:  # not one record: every unit failed, or it was stopped at once
+        console.print(escape(str(error)))
+        files: dict[str, bytes] = {}
+    else:
+        files = render(summary)
+        locations = write_files(plan, store, files)
+        console.print(terminal(summary))
+        console.print(f"report  {locations['report.html']}", highlight=False, soft_wrap=True)
+        for name in ("accuracy_against_eps.png", "robustness_against_accuracy.png"):
+            if name in locations:
+                console.print(f"plot    {locations[name]}", highlight=False, soft_wrap=True)
+    if tracker is not None:
+        with console.status("writing to MLflow"):
+            tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
+
+
+def _left(rest: Remainder) -> str:
+    return f"{len(rest.trainings)} trainings and {len(rest.evaluations)} evaluations"
+
+
+def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    if not failures:
+        return
+    console.print(f"[red]{len(failures)} trials failed[/]; they are tried again by the next run:")
+    for name, failure in failures.items():
+        console.print(f"  {name}: {failure['error']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_mlflow(uri: str, error: str | None, console: Console) -> None:
+    shown = without_password(uri)
+    if error is not None:
+        console.print(
+            f"[yellow]MLflow at {escape(shown)} was not written[/] ({escape(error)}); the results are in the "
+            "store, and the next run writes what is missing"
+        )
+    elif uri.startswith("sqlite:"):
+        console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)
+        console.print(f"        open it: mlflow ui --backend-store-uri {shown}", highlight=False, soft_wrap=True)
+    else:
+        console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)

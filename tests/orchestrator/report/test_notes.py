@@ -1,0 +1,66 @@
+from tiny_study import BIG, SMALL, STUDY
+
+from orchestrator.report.aggregate import summarise
+from orchestrator.report.notes import missing, notes, sample
+
+
+def test_missing_evaluations_are_counted_and_the_command_given(summary_of):
+    summary = summary_of({(BIG, "clean", 1): None, (BIG, "pgd", 0): None}, overrides={"epochs": 3})
+    assert missing(summary) == ("2 of 16 evaluations missing: run `robust-sweep run tiny_study --set epochs=3`.")
+
+
+def test_evaluations_that_failed_say_why(fill):
+    plan, store = fill({(BIG, "clean", 1): None, (BIG, "pgd", 0): None})
+    for cell in [(BIG, "pgd", 0), (SMALL, "pgd", 0)]:  # the second has been evaluated since
+        store.save_failure(plan.layout[cell], {"error": f"no memory for {cell[0]}\nat line 3"})
+    assert missing(summarise(plan, store)) == (
+        f"2 of 16 evaluations missing (1 failed: no memory for {BIG}): run `robust-sweep run tiny_study`."
+    )
+
+
+def test_a_whole_table_has_nothing_missing(summary_of):
+    assert missing(summary_of()) == ""
+
+
+def test_sample_names_seeds_and_examples(summary_of):
+    assert sample(summary_of(seeds=[0, 7])) == "2 seeds: 0, 7; n = 4 test examples each"
+
+
+def test_sample_of_uneven_size_gives_its_range(summary_of):
+    outcomes = {(BIG, column, 3): None for column in ("fgsm", "pgd", "from_small")}
+    summary = summary_of({**outcomes, (BIG, "clean", 3): {0.0: "11"}}, seeds=[3])
+    assert sample(summary) == "1 seed: 3; n = 2 to 4 test examples each"
+
+
+def test_one_seed_is_owned_up_to(summary_of):
+    assert "one seed, so no standard error" in notes(summary_of(seeds=[0]))[0]
+
+
+def test_worst_case_lists_its_attacks(summary_of):
+    (note,) = [note for note in notes(summary_of()) if note.startswith("Worst case")]
+    assert "(fgsm, pgd, from_small)" in note
+
+
+def test_an_eps_that_not_all_attacks_have_is_pointed_out(summary_of):
+    summary = summary_of(overrides={"attack.fgsm.eps": [0.2]})
+    assert "Worst case at eps 0.1 is over pgd, from_small only." in notes(summary)
+
+
+def test_transfer_says_where_the_source_is_attacked_from(summary_of):
+    assert notes(summary_of())[-1].endswith(f"`{SMALL}` itself is attacked from another of its own seeds.")
+
+
+def test_transfer_of_one_seed_says_that_the_source_goes_without(summary_of):
+    assert "worst case is without this attack" in notes(summary_of(seeds=[0]))[-1]
+
+
+def test_transfer_whose_source_is_no_variant_has_no_column(summary_of):
+    transfer = STUDY.transfers["from_small"].model_copy(update={"source": {"network.width": 99}})
+    summary = summary_of(study=STUDY.model_copy(update={"transfers": {"from_wide": transfer}}))
+    assert "from_wide" not in summary.attack_names
+    assert notes(summary)[-1].startswith("from_wide has no column")
+
+
+def test_partial_cells_are_explained(summary_of):
+    summary = summary_of({(BIG, "pgd", 0): None})
+    assert any(note.startswith("[k/2] marks a mean over k of 2 seeds") for note in notes(summary))

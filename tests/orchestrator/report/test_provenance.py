@@ -1,0 +1,51 @@
+from tiny_study import SMALL, STUDY
+
+from orchestrator.plan import expand
+from orchestrator.report.provenance import (
+    assignments,
+    attack_settings,
+    command,
+    common_settings,
+    own_settings,
+    source_of,
+    versions,
+)
+from orchestrator.settings import parse_assignments
+
+
+def test_command_expands_to_the_same_plan():
+    plan = expand(STUDY, scale="paper", overrides={"network.width": [4, 8], "epochs": 2}, seeds=[3, 4])
+    assert command(plan) == (
+        "robust-sweep run tiny_study --scale paper --set 'network.width=[4, 8]' --set epochs=2 --seeds 3,4"
+    )
+    again = expand(
+        STUDY,
+        scale="paper",
+        overrides=parse_assignments(["network.width=[4, 8]", "epochs=2"]),
+        seeds=[3, 4],
+    )
+    assert again.layout == plan.layout
+
+
+def test_settings_are_either_common_or_a_variants_own():
+    plan = expand(STUDY, overrides={"epochs": 2})
+    assert common_settings(plan)["epochs"] == "2"
+    assert "network.width" not in common_settings(plan)
+    assert [own_settings(plan, v) for v in plan.variants] == [{"network.width": "4"}, {"network.width": "8"}]
+
+
+def test_attack_settings_leave_out_the_grid():
+    settings = attack_settings(expand(STUDY).attacks["pgd"])
+    assert assignments(settings).startswith("name=pgd norm=linf")
+    assert "eps" not in settings
+
+
+def test_source_of_a_transfer_is_the_variant_that_crafts():
+    plan = expand(STUDY)
+    assert source_of(plan, "from_small") == SMALL
+    assert source_of(plan, "pgd") is None
+
+
+def test_versions_that_differ_are_all_listed():
+    records = [{"torch": "2.13", "code": {"dirty": False}}, {"torch": "2.14"}, {}]
+    assert versions(records) == {"code.dirty": ["false"], "torch": ["2.13", "2.14"]}

@@ -1,0 +1,34 @@
+import io
+
+import pytest
+from rich.console import Console
+from tiny_study import BIG, SMALL
+
+from orchestrator.report.terminal import terminal
+
+
+def shown(summary, width=100):
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(terminal(summary))
+    return stream.getvalue()
+
+
+def test_headline_comes_first(summary_of):
+    text = shown(summary_of({(SMALL, "pgd", 0): {0.1: "0000"}}))
+    lines = text.splitlines()
+    first = next(line for line in lines if line.strip().startswith(SMALL))
+    assert first.split()[-9:] == ["100.0", "±", "0.0", "50.0", "±", "50.0", "100.0", "±", "0.0"]
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_a_long_grid_of_eps_is_thinned_to_fit(summary_of, width):
+    grid = [round(0.05 * k, 2) for k in range(1, 10)]
+    text = shown(summary_of(overrides={"attack.pgd.eps": grid, "attack.fgsm.eps": grid}), width)
+    assert "…" not in text
+    assert [eps for eps in grid if f"eps {eps} " in text.replace("\n", " \n")] == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_what_is_missing_and_how_to_read_it_are_said(summary_of):
+    text = " ".join(shown(summary_of({(BIG, "pgd", 0): None})).split())
+    assert "1 of 16 evaluations missing: run `robust-sweep run tiny_study`" in text
+    assert "Worst case: an example counts only if" in text

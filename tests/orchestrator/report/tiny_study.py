@@ -1,0 +1,17 @@
+"""A study of two rows, the baseline and a wider network."""
+
+from orchestrator.study import Study, Transfer
+
+SMALL, BIG = "none width=4", "none width=8"
+STUDY = Study(
+    name="tiny_study",
+    title="Width & <script>alert(1)</script> of 100% b_c",
+    question="Is wider better?",
+    paper="A_Paper",
+    base={"defense": "none", "dataset": "digits"},
+    space=({"network.width": (4, 8)},),
+    baseline={"network.width": 4},
+    attacks={"fgsm": {"name": "fgsm", "eps": (0.1, 0.2)}, "pgd": {"name": "pgd", "eps": (0.1, 0.2)}},
+    transfers={"from_small": Transfer(attack="pgd", source={"network.width": 4})},
+    seeds=(0, 1),
+)
