@@ -15,14 +15,17 @@ MAX_EPS = 4
 
 
 def terminal(summary: Summary) -> Group:
-    """Return what rich prints: 100 characters are wide enough; the files of the report hold every eps."""
+    """Return what rich prints, the headline last, where a terminal's reader looks first.
+
+    100 characters are wide enough; the files of the report hold every eps.
+    """
     headline, *attacks = sections(summary, max_eps=MAX_EPS)
     parts: list[RenderableType] = [Text(summary.plan.study.title, style="bold")]
     parts += [Text(gaps, style="yellow")] if (gaps := missing(summary)) else []
+    parts += [_table(section.title, section.accuracy, has_groups=False) for section in attacks]
     parts.append(_table(headline.title, headline.accuracy, has_groups=True))
     if headline.difference:
         parts.append(_table("", headline.difference, has_groups=True))
-    parts += [_table(section.title, section.accuracy, has_groups=False) for section in attacks]
     return Group(*parts, *(Text(f"• {note}") for note in notes(summary)))
 
 

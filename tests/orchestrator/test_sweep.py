@@ -1,0 +1,209 @@
+"""Sweeps on a real Ray, shared by the session's tests."""
+
+import os
+import signal
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from orchestrator import sweep
+from orchestrator.plan import expand, remainder
+from orchestrator.store import Store
+from orchestrator.study import Study, Transfer
+from trainables.data import load
+from trainables.evaluation import craft, evaluate_attacked, evaluate_clean, evaluate_transferred
+from trainables.training import TrainingRun, on_device
+
+STUDY = Study(
+    name="tiny",
+    title="A tiny study",
+    base={"dataset": "digits", "network.width": 4, "epochs": 2},
+    space=({"defense": ("none", "rbf_mapping")},),
+    baseline={"defense": "none"},
+    attacks={"pgd_linf": {"name": "pgd", "eps": (0.05, 0.1), "steps": 3}},
+    transfers={"transfer": Transfer(attack="pgd_linf", source={"defense": "none"})},
+    seeds=(0,),
+    examples=64,
+)
+
+
+class Journal:
+    """A listener that writes down what it is told."""
+
+    def __init__(self):
+        self.units, self.events = [], []
+
+    def begin(self, plan, rest, units, slots):
+        self.units, self.slots = units, slots
+
+    def started(self, unit):
+        self.events.append(("started", unit.name))
+
+    def progressed(self, unit, metrics):
+        self.events.append(("progressed", unit.name))
+
+    def finished(self, unit):
+        self.events.append(("finished", unit.name))
+
+    def failed(self, unit, failure):
+        self.events.append(("failed", unit.name))
+
+    def count(self, event):
+        return sum(e == event for e, _ in self.events)
+
+
+@contextmanager
+def one_thread():
+    """Compute as a worker with one CPU does, to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run(plan, store, **options):
+    datasets = sweep.load_datasets(plan, remainder(plan, store))
+    return sweep.run(plan, store, datasets, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(ray_session, tmp_path_factory):
+    """The tiny study, run once."""
+    store, plan, journal = Store(tmp_path_factory.mktemp("root")), expand(STUDY), Journal()
+    result = run(plan, store, listeners=[journal])
+    assert result.failures == {}
+    return plan, store, journal
+
+
+def test_a_sweep_fills_the_store_and_reports_each_unit_once(finished):
+    plan, store, journal = finished
+    assert remainder(plan, store).is_empty
+    assert store.fingerprints("failures") == store.fingerprints("states") == set()
+    assert sorted(n for e, n in journal.events if e == "finished") == sorted(u.name for u in journal.units)
+    epochs = sum(spec.epochs for spec in plan.trainings.values())
+    assert journal.count("progressed") == epochs + len(plan.evaluations)
+
+
+def test_a_sweep_gives_what_plain_calls_without_ray_give(finished):
+    plan, store, _ = finished
+    models = {}
+    with one_thread():
+        for fingerprint, spec in plan.trainings.items():
+            splits = load(spec.dataset)
+            training = TrainingRun(spec, splits)
+            while not training.finished:
+                training.step()
+            models[fingerprint] = training.defense.model
+            stored = store.load_checkpoint(fingerprint)
+            assert stored.spec == spec
+            assert all(torch.equal(stored.tensors[k], v) for k, v in training.defense.model.state_dict().items())
+        images, labels = (tensor[: STUDY.examples] for tensor in on_device(splits.test, "cpu"))
+        for fingerprint, spec in plan.evaluations.items():
+            model = models[spec.model]
+            if spec.source:
+                crafted = craft(models[spec.source], images, labels, attack=spec.attack, seed=spec.seed)
+                expected = evaluate_transferred(model, crafted, images, labels, attack=spec.attack)
+            elif spec.attack:
+                expected = evaluate_attacked(model, model, images, labels, attack=spec.attack, seed=spec.seed)
+            else:
+                expected = [evaluate_clean(model, images, labels)]
+            for record, outcome in zip(store.load_records(fingerprint), expected, strict=True):
+                assert record.eps == outcome.eps
+                np.testing.assert_array_equal(record.correct, outcome.correct)
+                np.testing.assert_array_equal(record.prediction, outcome.prediction)
+
+
+def test_transfer_examples_are_crafted_once_a_source(finished):
+    plan, store, _ = finished
+    assert store.fingerprints("crafted") == {e.crafting_fingerprint for e in plan.evaluations.values() if e.source}
+
+
+def test_running_again_runs_nothing(finished):
+    plan, store, _ = finished
+    journal = Journal()
+    assert run(plan, store, listeners=[journal]).done == 0
+    assert journal.events == []
+
+
+def test_a_change_of_eps_evaluates_and_does_not_train(finished):
+    _, store, _ = finished
+    journal = Journal()
+    plan = expand(STUDY, overrides={"attack.pgd_linf.eps": [0.2]})
+    run(plan, store, listeners=[journal])
+    assert remainder(plan, store).is_empty
+    assert all(unit.training is None for unit in journal.units)
+
+
+def test_a_unit_that_fails_is_kept_with_its_reason_and_the_rest_goes_on(ray_session, tmp_path):
+    store, journal = Store(tmp_path), Journal()
+    diverging = {"optimisation.optimizer": ["adam", "sgd"], "optimisation.lr": 1e9, "defense": "none"}
+    plan = expand(STUDY, overrides=diverging | {"optimisation.weight_decay": 1.0})
+    bad = next(f for f, spec in plan.trainings.items() if spec.optimisation.optimizer == "sgd")
+    result = run(plan, store, listeners=[journal])
+    assert bad in result.failures
+    assert "DivergedError" in result.failures[bad]["error"]
+    assert "Traceback" in store.load_failure(bad)["traceback"]
+    lost = {f for f, e in plan.evaluations.items() if e.model == bad}
+    assert all(bad in store.load_failure(f)["error"] for f in lost)
+    assert {e.fingerprint for e in remainder(plan, store).evaluations} >= lost
+    other = next(f for f in plan.trainings if f != bad)
+    assert other in store.fingerprints("checkpoints") or other in result.failures
+
+
+def test_a_listener_that_raises_does_not_stop_a_sweep(ray_session, tmp_path, caplog):
+    class Broken(Journal):
+        def progressed(self, unit, metrics):
+            raise KeyError("broken listener")
+
+    store, plan = Store(tmp_path), expand(STUDY, overrides={"defense": "none", "epochs": 1})
+    run(plan, store, listeners=[Broken()])
+    assert remainder(plan, store).is_empty
+    assert "broken listener" in caplog.text
+
+
+def test_a_killed_worker_goes_on_from_its_last_state_to_the_same_weights(ray_session, tmp_path):
+    store = Store(tmp_path)
+    plan = expand(STUDY.model_copy(update={"attacks": {}, "transfers": {}}), overrides={"defense": "none", "epochs": 6})
+    ((fingerprint, spec),) = plan.trainings.items()
+
+    class Killer(Journal):
+        """Kills the worker process after its third epoch, once."""
+
+        def progressed(self, unit, metrics):
+            super().progressed(unit, metrics)
+            if unit.training and metrics["epoch"] == 3 and self.count("started") == 1:
+                kill_workers()
+
+    killer = Killer()
+    result = run(plan, store, listeners=[killer], state_seconds=0.0)
+    assert result.failures == {}
+    assert killer.count("started") >= 2
+    training = TrainingRun(spec, load(spec.dataset))
+    with one_thread():
+        while not training.finished:
+            training.step()
+    stored = store.load_checkpoint(fingerprint)
+    assert [metrics["epoch"] for metrics in stored.history] == [1, 2, 3, 4, 5, 6]
+    for name, tensor in training.defense.model.state_dict().items():
+        assert torch.equal(stored.tensors[name], tensor), name
+
+
+def kill_workers():
+    """Kill -9 the processes that run units."""
+    mine = psutil.Process().children(recursive=True)
+    workers = [p for p in mine if "Unit" in " ".join(_command(p))]
+    assert workers
+    for process in workers:
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def _command(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

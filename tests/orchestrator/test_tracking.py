@@ -1,0 +1,142 @@
+"""MLflow as a view of the store, on a real SQLite backend."""
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from orchestrator.plan import expand
+from orchestrator.store import Record, Store
+from orchestrator.study import Study
+from orchestrator.tracking import Book, default_uri, is_current, without_password
+
+STUDY = Study(
+    name="tracked",
+    title="A tracked study",
+    question="Is it logged?",
+    base={"dataset": "digits", "epochs": 2},
+    space=({"defense": ("none",)}, {"defense": ("rbf_mapping",), "defense.psi": ("identity",)}),
+    baseline={"defense": "none"},
+    attacks={"pgd_linf": {"name": "pgd", "eps": (0.05, 0.3)}},
+    seeds=(0,),
+)
+
+
+def fill(plan, store):
+    """Store made-up checkpoints and records: 3 of 4 right when clean, 2 and 1 at the two eps."""
+    for spec in plan.trainings.values():
+        history = [{"loss": 1.0 / e, "validation_accuracy": 0.5, "epoch": e} for e in (1, 2)]
+        store.save_checkpoint(spec, {"weight": torch.zeros(1)}, history)
+    for evaluation in plan.evaluations.values():
+        eps = evaluation.attack.eps if evaluation.attack else (0.0,)
+        counts = (2, 1) if evaluation.attack else (3,)
+        store.save_records(
+            [
+                Record(
+                    evaluation,
+                    eps=e,
+                    correct=np.arange(4) < n,
+                    prediction=np.zeros(4, int),
+                    distance=np.zeros(4, np.float32),
+                    seconds=0.1,
+                    provenance={},
+                )
+                for e, n in zip(eps, counts, strict=True)
+            ]
+        )
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    store, plan = Store(tmp_path_factory.mktemp("root")), expand(STUDY)
+    fill(plan, store)
+    for _ in range(2):  # everything is written twice, by two drivers one after the other
+        book = Book(plan, store, default_uri(store))
+        book.everything()
+        book.everything()
+        book.close({"report.md": b"# table"}, "# table", status="FINISHED")
+    client = MlflowClient(default_uri(store))
+    experiment = client.get_experiment_by_name("tracked")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    return plan, store, client, parents, children
+
+
+def test_writing_twice_gives_one_parent_and_one_child_a_model(logged):
+    plan, _, _, parents, children = logged
+    assert len(parents) == 1
+    assert len(children) == len(plan.trainings)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    assert {run.data.tags["robust_sweep.model"] for run in children} == set(plan.trainings)
+    assert {run.info.status for run in [*parents, *children]} == {"FINISHED"}
+
+
+def test_robust_accuracy_is_drawn_over_eps_from_the_clean_accuracy_on(logged):
+    _, _, client, _, children = logged
+    for run in children:
+        points = client.get_metric_history(run.info.run_id, "robust_accuracy/pgd_linf")
+        assert [(p.step, p.value) for p in sorted(points, key=lambda p: p.step)] == [(0, 0.75), (50, 0.5), (300, 0.25)]
+        assert [p.value for p in client.get_metric_history(run.info.run_id, "clean_accuracy")] == [0.75]
+
+
+def test_each_epoch_is_one_point(logged):
+    _, _, client, _, children = logged
+    for run in children:
+        assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "loss")] == [(1, 1.0), (2, 0.5)]
+
+
+def test_runs_are_filtered_by_params_of_the_spec(logged):
+    _, _, client, parents, _ = logged
+    found = client.search_runs([parents[0].info.experiment_id], "params.`defense.psi` = 'identity'")
+    assert [run.data.params["defense.name"] for run in found] == ["rbf_mapping"]
+    assert found[0].data.params["seed"] == "0"
+
+
+def test_the_parent_carries_the_report(logged):
+    _, _, client, parents, _ = logged
+    assert parents[0].data.tags["mlflow.note.content"] == "# table"
+    assert [file.path for file in client.list_artifacts(parents[0].info.run_id, "report")] == ["report/report.md"]
+
+
+def test_what_was_written_is_noted_and_a_lost_database_is_noticed(logged, tmp_path):
+    plan, store, *_ = logged
+    assert is_current(plan, store, default_uri(store))
+    assert not is_current(plan, store, f"sqlite:///{tmp_path}/other.db")
+    assert not is_current(expand(STUDY, seeds=[0, 1]), store, default_uri(store))
+
+
+def test_a_later_evaluation_is_added_to_the_same_run(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    fill(plan, store)
+    more = expand(STUDY.model_copy(update={"attacks": {}}))
+    first = Book(more, store, default_uri(store))
+    first.everything()
+    second = Book(plan, store, default_uri(store))
+    second.everything()
+    runs = MlflowClient(default_uri(store)).search_runs([second.experiment], "tags.robust_sweep.model != ''")
+    assert len(runs) == len(plan.trainings)
+    assert all("robust_accuracy/pgd_linf" in run.data.metrics for run in runs)
+
+
+def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    book = Book(plan, store, default_uri(store))
+    model = next(iter(plan.trainings))
+    book.failed(model, "DivergedError: loss is nan")
+    (run,) = MlflowClient(default_uri(store)).search_runs([book.experiment], f"tags.robust_sweep.model = '{model}'")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["robust_sweep.failure"] == "DivergedError: loss is nan"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        pytest.param("http://user:secret@host:5000/x", "http://user:***@host:5000/x", id="http"),
+        pytest.param("postgresql://u:p@h/db", "postgresql://u:***@h/db", id="postgresql"),
+        pytest.param("http://host:5000", "http://host:5000", id="none"),
+        pytest.param("sqlite:////a/b.db", "sqlite:////a/b.db", id="sqlite"),
+    ],
+)
+def test_a_password_is_not_shown(uri, shown):
+    assert without_password(uri) == shown
