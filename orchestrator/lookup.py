@@ -49,7 +49,8 @@ def _variables(path: Path) -> dict[str, Any]:
     except ValidationError as error:
         raise InputError(f"{path}, line {_line(error, path)}: {explain(error)}") from None
     except Exception as error:  # noqa: BLE001  (whatever the user's file raises is a mistake in it)
-        what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        what = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
         raise InputError(f"{path}, line {_line(error, path)}: {what}") from None
     return vars(module)
 
@@ -57,5 +58,5 @@ def _variables(path: Path) -> dict[str, Any]:
 def _line(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return str(error.lineno)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
     return str(frames[-1].lineno) if frames else "?"

@@ -10,21 +10,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
 from orchestrator.settings import canonical, flatten, nest
 from orchestrator.store import Store
-from orchestrator.study import CLEAN, SCALES, Grid, Study
+from orchestrator.study import CLEAN, SCALES, Study
 from trainables.data import resolve
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError, unknown
-from trainables.specs import AttackSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
+from trainables.specs import AttackSpec, EvaluationSpec, Frozen, TrainingSpec, attack_spec, explain
 
 Point = dict[str, Any]
+DEFENSE = canonical("defense")
+SEEDS = ("seed", "seeds")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Plan:
     def slug(self) -> str:
         """A name for this plan's reports and MLflow run: the study's, unless settings were changed."""
         name = self.study.name if self.scale == "quick" else f"{self.study.name}-{self.scale}"
-        if not self.overrides and self.seeds == tuple(self.study.seeds):
+        if not self.overrides and self.seeds == tuple(_own_seeds(self.study, self.scale)):
             return name
         settings = json.dumps([self.overrides, self.seeds], sort_keys=True)
         return f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
@@ -120,18 +122,17 @@ def expand(
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     overrides = {canonical(key): value for key, value in (overrides or {}).items()}
-    if "seeds" in overrides or "seed" in overrides:
-        raise InputError("seeds are no setting: use --seeds 0,1,2")
-    settings = _canonical(study.base) | _canonical(study.scales.get(scale, {})) | overrides
-    seeds = _checked_seeds(seeds or settings.pop("seeds", study.seeds))
-    settings.pop("seeds", None)
-    examples = _checked(_positive, settings.pop("examples", study.examples), "examples")
-    attacks = _attacks(study, {k: settings.pop(k) for k in list(settings) if k.startswith("attack.")})
+    grids = [{key: _hashable(values) for key, values in _canonical(grid).items()} for grid in study.space]
+    _refuse_seeds(study.base, overrides, *grids)
+    seeds = _checked_seeds(_own_seeds(study, scale) if seeds is None else seeds)
+    base = _canonical(study.base)
+    changes = {k: v for k, v in (_canonical(study.scales.get(scale, {})) | overrides).items() if k != "seeds"}
+    examples = _checked(_positive, changes.pop("examples", study.examples), "examples")
+    attacks = _attacks(study, {k: changes.pop(k) for k in list(changes) if k.startswith("attack.")})
 
-    grids = [_canonical(grid) for grid in study.space]
-    _check_keys(settings, grids, study)
-    grids, settings = _apply_to_grids(settings, grids)
-    points = [dict(zip(g, values, strict=True)) for g in grids for values in itertools.product(*g.values())]
+    _check_keys(base, changes, grids, study)
+    grids, settings = _apply_to_grids(base, changes, grids)
+    points = _points(grids, settings)
     variants, trainings = _variants(points, settings, seeds)
     layout, evaluations = _evaluations(study, variants, trainings, attacks, examples)
     return Plan(
@@ -154,14 +155,28 @@ def _canonical(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {canonical(key): value for key, value in settings.items()}
 
 
-def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise InputError(f"seeds must be distinct integers >= 0, got {list(seeds)}")
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def _own_seeds(study: Study, scale: str) -> Any:
+    return study.scales.get(scale, {}).get("seeds", study.seeds)
+
+
+def _refuse_seeds(*scopes: Iterable[str]) -> None:
+    if any(key in scope for scope in scopes for key in SEEDS):
+        raise InputError("seeds are no setting and no axis: use --seeds 0,1,2 or the study's seeds=(0, 1, 2)")
+
+
+def _checked_seeds(seeds: Any) -> tuple[int, ...]:
+    is_list = isinstance(seeds, Sequence) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not is_list or not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds must be distinct integers >= 0, got {seeds}")
     return tuple(seeds)
 
 
 def _positive(value: Any) -> int | None:
-    if value is not None and (not isinstance(value, int) or value < 1):
+    if value is not None and (type(value) is not int or value < 1):
         raise InputError(f"must be an integer >= 1, got {value!r}")
     return value
 
@@ -186,20 +201,37 @@ def _attacks(study: Study, settings: Mapping[str, Any]) -> dict[str, AttackSpec]
             raise unknown("attack of this study", column, attacks)
         if not leaf:
             raise InputError(f"an attack's key is attack.<column>.<field>, got {key!r}")
-        attacks[column][leaf] = value
+        one_of_many = isinstance(attacks[column].get(leaf), tuple) and not isinstance(value, list | tuple)
+        attacks[column][leaf] = (value,) if one_of_many else value
     return {column: _checked(attack_spec, spec, f"attack.{column}") for column, spec in attacks.items()}
 
 
-def _check_keys(settings: Mapping[str, Any], grids: Iterable[Grid], study: Study) -> None:
-    """Refuse a key that no TrainingSpec of the study has."""
-    names = {name for scope in (settings, *grids) for name in _values(scope.get("defense.name", ()))}
+def _check_keys(
+    base: Mapping[str, Any], changes: Mapping[str, Any], grids: Sequence[Mapping[str, Any]], study: Study
+) -> None:
+    """Refuse a key that no TrainingSpec of the study has, and an axis of a defense that its grid does not name."""
+    selectors = [_canonical(s) for s in (study.baseline, *(t.source for t in study.transfers.values()))]
+    scopes = (base, changes, *grids, *selectors)
+    names = [name for scope in scopes for name in _values(scope.get(DEFENSE, ()))]
     spec = TrainingSpec.model_validate({"defense": "none"}).model_dump(exclude={"seed"})
     known = set(flatten(spec)) - {"dataset.digest"}
     known |= {f"defense.{leaf}" for name in names for leaf in _config_keys(name)}
-    for key in (key for scope in (settings, *grids) for key in scope):
+    for key in (key for scope in scopes for key in scope):
         if key not in known:
-            attack_keys = {f"attack.{c}.{leaf}" for c, a in study.attacks.items() for leaf in type(a).model_fields}
-            raise unknown("key", key, known | attack_keys | {"examples"})
+            raise _unknown_key(key, known, study)
+    for grid in grids:
+        for key in grid:
+            if not _concerns(key, asked := {**changes, **base, **grid}):
+                raise InputError(f"{key} must be a setting of its grid's defense, got {asked.get(DEFENSE, 'none')!r}")
+
+
+def _unknown_key(key: str, known: Iterable[str], study: Study) -> InputError:
+    """Return the error for an unknown key: the known keys of its section, if it has one, else all."""
+    if key == "examples" or key.startswith("attack."):
+        return InputError(f"{key} is no axis of training: `examples` and `attacks` stand in the study, or in a scale")
+    section = [k for k in known if k.startswith(f"{key.partition('.')[0]}.")]
+    attacks = [f"attack.{column}.<field>" for column in study.attacks]
+    return unknown("key", key, section or [*known, *attacks, "examples"])
 
 
 def _values(value: Any) -> tuple[Any, ...]:
@@ -207,7 +239,7 @@ def _values(value: Any) -> tuple[Any, ...]:
 
 
 def _config_keys(defense: str) -> set[str]:
-    if defense not in DEFENSES:
+    if not isinstance(defense, str) or defense not in DEFENSES:
         raise unknown("defense", defense, DEFENSES)
     return set(DEFENSES[defense].Config.model_fields)
 
@@ -221,28 +253,45 @@ def _concerns(key: str, point: Mapping[str, Any]) -> bool:
 
 
 def _apply_to_grids(
-    settings: Mapping[str, Any], grids: list[dict[str, Any]]
+    base: Mapping[str, Any], changes: Mapping[str, Any], grids: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Let settings act on the grids; return these and the settings that are left for every point.
+    """Let changes of the base act on the grids; return these and the settings of every point.
 
-    A defense keeps the grids that name it. A setting on another axis takes the axis's place. A list of values
-    for a key that holds one value is a new axis.
+    A defense keeps the grids that name it. One value holds in every grid and takes the place of the key's axis. A
+    list of values takes the axis's place; if no grid has that axis, it is a new one.
     """
-    left: dict[str, Any] = {}
-    for key, value in settings.items():
-        is_list = isinstance(value, list) and not _holds_sequence(key)
-        wanted = tuple(value) if is_list else (value,)
-        if not wanted:
-            raise InputError(f"{key}: a grid needs at least one value, got []")
-        if key == "defense.name" and any(key in grid for grid in grids):
+    if DEFENSE in base and any(DEFENSE in grid for grid in grids):
+        grids = [{DEFENSE: (base[DEFENSE],)} | grid for grid in grids]
+    settings = dict(base)
+    for key, value in sorted(changes.items(), key=lambda item: item[0] != DEFENSE):  # it decides which grids there are
+        is_axis, wanted = _alternatives(key, _hashable(value))
+        if not is_axis:
+            (settings[key],) = wanted
+        if key == DEFENSE and any(key in grid for grid in grids):
             grids = [grid | {key: (name,)} for name in wanted for grid in _naming(grids, name)]
         elif any(key in grid for grid in grids):
             grids = [grid | {key: wanted} if key in grid else grid for grid in grids]
-        elif is_list:
+        elif is_axis:
             grids = [g | {key: wanted} if _concerns(key, {**settings, **g}) else g for g in grids]
-        else:
-            left[key] = value
-    return grids, left
+    return grids, settings
+
+
+def _alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
+    """Return whether a setting is an axis, and its values; what holds a list itself needs a list of lists for that."""
+    sequence = _holds_sequence(key)
+    if not isinstance(value, tuple):
+        return False, ((value,) if sequence and value is not None else value,)
+    if sequence and not any(isinstance(v, tuple) for v in value):
+        return False, (value,)
+    if not value:
+        raise InputError(f"{key}: a grid needs at least one value, got []")
+    return True, value
+
+
+def _points(grids: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[Point]:
+    """Return every combination of a grid's values, less the settings of other defenses than the point's."""
+    points = (dict(zip(g, values, strict=True)) for g in grids for values in itertools.product(*g.values()))
+    return [{key: value for key, value in p.items() if _concerns(key, {**settings, **p})} for p in points]
 
 
 def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
@@ -251,8 +300,17 @@ def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
 
 
 def _holds_sequence(key: str) -> bool:
-    values = flatten(TrainingSpec.model_validate({"defense": "none"}).model_dump())
-    return isinstance(values.get(key), tuple)
+    """Whether one value of a key is a list, such as the milestones of a schedule."""
+    section, _, leaf = key.rpartition(".")
+    spec = TrainingSpec.model_validate({"defense": "none"})
+    configs: list[type[Frozen]] = [type(getattr(spec, section) if section else spec)]
+    if section == "defense":
+        configs = [defense.Config for defense in DEFENSES.values()]
+    return any(_is_sequence(config.model_fields[leaf].annotation) for config in configs if leaf in config.model_fields)
+
+
+def _is_sequence(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(map(_is_sequence, get_args(annotation)))
 
 
 def _variants(
@@ -262,19 +320,23 @@ def _variants(
     trainings: dict[str, TrainingSpec] = {}
     for point in points:
         asked = {**settings, **point}
-        mine = {key: value for key, value in asked.items() if key in point or _concerns(key, asked)}
+        mine = {key: value for key, value in asked.items() if _concerns(key, asked)}
         spec: TrainingSpec = _checked(TrainingSpec.model_validate, nest(mine))
         spec = spec.model_copy(update={"dataset": resolve(spec.dataset)})
         by_seed = {seed: spec.model_copy(update={"seed": seed}) for seed in seeds}
         models = {seed: s.fingerprint for seed, s in by_seed.items()}
-        trainings |= {s.fingerprint: s for s in by_seed.values()}
-        variants.setdefault(tuple(models.values()), Variant(_label(spec, point), point, models))
+        if tuple(models.values()) not in variants:
+            label = _label(spec, point, taken={v.label for v in variants.values()})
+            variants[tuple(models.values())] = Variant(label, point, models)
+            trainings |= {s.fingerprint: s for s in by_seed.values()}
     return list(variants.values()), trainings
 
 
-def _label(spec: TrainingSpec, point: Point) -> str:
-    settings = [f"{key.rpartition('.')[2]}={as_text(v)}" for key, v in point.items() if key != "defense.name"]
-    return " ".join([spec.defense.name, *settings])
+def _label(spec: TrainingSpec, point: Point, taken: Collection[str]) -> str:
+    """Name a row by its defense and the last words of its keys, or by whole keys where another row has that name."""
+    settings = {key.removesuffix(".name"): as_text(value) for key, value in point.items() if key != DEFENSE}
+    short = " ".join([spec.defense.name, *(f"{key.rpartition('.')[2]}={text}" for key, text in settings.items())])
+    return short if short not in taken else " ".join([spec.defense.name, *(f"{k}={t}" for k, t in settings.items())])
 
 
 def as_text(value: Any) -> str:
@@ -289,7 +351,7 @@ def _select(
     wanted = _canonical(settings)
     for variant in variants:
         spec = flatten(trainings[next(iter(variant.models.values()))].model_dump())
-        if all(spec.get(key) == value for key, value in wanted.items()):
+        if all(spec.get(key) == _hashable(value) for key, value in wanted.items()):
             return variant.label
     return None
 

@@ -42,8 +42,20 @@ def parse_value(text: str) -> Any:
     except json.JSONDecodeError:
         pass
     if text.startswith("[") and text.endswith("]"):
-        return [parse_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
+        return [parse_value(part.strip()) for part in _parts(text[1:-1]) if part.strip()]
     return text
+
+
+def _parts(text: str) -> list[str]:
+    """Split at the commas that stand in no bracket."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def nest(settings: Mapping[str, Any]) -> dict[str, Any]:

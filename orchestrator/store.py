@@ -92,11 +92,10 @@ class Store:
     def check_writable(self) -> None:
         """Write and delete a probe; raise InputError if the root cannot be written."""
         try:
-            self._write(f"probe-{uuid.uuid4().hex}", b"")
+            probe = f"probe-{uuid.uuid4().hex}"
+            self._write(probe, b"")
             fs, root = self.filesystem()
-            for info in fs.get_file_info(pa.fs.FileSelector(root)):
-                if info.base_name.startswith("probe-"):
-                    fs.delete_file(info.path)
+            fs.delete_file(f"{root}/{probe}")
         except OSError as error:
             raise InputError(
                 f"root {self.root!r} must be a folder that can be written: {error.strerror or error} "
@@ -228,7 +227,8 @@ class Store:
     def _save_tensors(
         self, kind: str, fingerprint: str, tensors: Mapping[str, Tensor], metadata: dict[str, str]
     ) -> None:
-        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # copies, since safetensors refuses tensors that share memory, as tied weights do
+        flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         self._write(f"{kind}/{fingerprint}{KINDS[kind]}", safetensors.torch.save(flat, metadata))
 
     def _load_tensors(self, kind: str, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -243,7 +243,12 @@ class Store:
         fs, root = self.filesystem()
         path = f"{root}/{name}"
         if not self.is_local:  # an object store shows an object only when it is whole
-            with fs.open_output_stream(path) as stream:
+            try:
+                stream = fs.open_output_stream(path)
+            except FileNotFoundError:  # a filesystem that has folders
+                fs.create_dir(path.rpartition("/")[0], recursive=True)
+                stream = fs.open_output_stream(path)
+            with stream:
                 stream.write(content)
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)

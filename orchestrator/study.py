@@ -37,7 +37,7 @@ class Study(Frozen):
     paper: str = ""
     table: str = ""
     base: Mapping[str, Any]
-    space: tuple[Grid, ...] = Field(description="a union of grids over dotted keys")
+    space: tuple[Grid, ...] = Field(min_length=1, description="a union of grids over dotted keys")
     baseline: Mapping[str, Any] = Field({}, description="settings that select the row others are compared to")
     attacks: Mapping[str, AttackSpec] = Field({}, description="column of the table -> attack")
     transfers: Mapping[str, Transfer] = Field({}, description="column of the table -> transfer attack")
@@ -54,6 +54,8 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        if empty := sorted(key for grid in self.space for key, values in grid.items() if not values):
+            raise ValueError(f"space: an axis needs at least one value, got () for {', '.join(empty)}")
         if CLEAN in {*self.attacks, *self.transfers}:
             raise ValueError(f"an attack's column must not be called {CLEAN!r}, which is the unattacked one")
         if both := set(self.attacks) & set(self.transfers):

@@ -31,9 +31,9 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Stored:
-    """The store has something new of a model."""
+    """The store has something new of these models."""
 
-    model: str
+    models: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,7 @@ class Tracker:
             self._events.put(Epochs(unit.training.fingerprint, [metrics]))
 
     def finished(self, unit: Unit) -> None:
-        for model in _models(unit):
-            self._events.put(Stored(model))
+        self._events.put(Stored(frozenset(_models(unit))))
 
     def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
         for model in _models(unit):
@@ -130,24 +129,26 @@ def _models(unit: Unit) -> set[str]:
 
 
 def _merged(events: Sequence[Event]) -> list[Event]:
-    """Put a model's epochs together and drop repeated news; the order of what is left stays."""
+    """Put a model's epochs together, and the news of all models; what failed and the end come after."""
     epochs: dict[str, list[Mapping[str, float]]] = {}
     for event in events:
         if isinstance(event, Epochs):
             epochs.setdefault(event.model, []).extend(event.history)
-    news = dict.fromkeys(event for event in events if isinstance(event, Stored | Failed))
+    stored = frozenset().union(*(event.models for event in events if isinstance(event, Stored)))
+    news = [Stored(stored)] if stored else []
+    failures = dict.fromkeys(event for event in events if isinstance(event, Failed))
     ends = [event for event in events if isinstance(event, Closed)]
-    return [*(Epochs(model, history) for model, history in epochs.items()), *news, *ends]
+    return [*(Epochs(model, history) for model, history in epochs.items()), *news, *failures, *ends]
 
 
 def _write(book: Book, event: Event) -> None:
     match event:
         case Epochs(model, history):
             book.epochs(model, history)
-        case Stored(model):
-            book.model(model)
+        case Stored(models):
+            book.models(models)
         case Failed(model, error):
             book.failed(model, error)
         case Closed(files, text, status):
-            book.everything()
+            book.models(book.plan.trainings)
             book.close(files, text, status=status)

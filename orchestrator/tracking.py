@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -92,6 +92,10 @@ class Book:
             if MODEL in run.data.tags
         }
         self._columns = _columns_by_evaluation(plan)
+        self._wanted: dict[str, list[str]] = {model: [] for model in plan.trainings}
+        for fingerprint, evaluation in plan.evaluations.items():
+            self._wanted[evaluation.model].append(fingerprint)
+        self._clean = {e.model: f for f, e in plan.evaluations.items() if e.attack is None}
 
     def epochs(self, model: str, history: Sequence[Mapping[str, float]]) -> None:
         """Log the epochs of a model that are not logged yet."""
@@ -102,24 +106,21 @@ class Book:
             points = [(k, v, int(m["epoch"])) for m in new for k, v in m.items() if k != "epoch"]
             self._log(run, points, {EPOCHS: str(int(new[-1]["epoch"]))})
 
-    def model(self, model: str) -> None:
-        """Log all that the store has of a model; end its run if that is everything the plan asks of it."""
+    def models(self, models: Collection[str]) -> None:
+        """Log all that the store has of trained models; end the runs of which it has all the plan asks."""
+        recorded = self.store.fingerprints("records")
+        for model in self.store.fingerprints("checkpoints").intersection(models):
+            self._model(model, recorded)
+
+    def _model(self, model: str, recorded: set[str]) -> None:
         run = self._child(model)
-        if self.store.has("checkpoints", model):
-            self.epochs(model, self.store.load_history(model)[1])
-        wanted = [e for e in self.plan.evaluations.values() if e.model == model]
-        clean = next((e.fingerprint for e in wanted if e.attack is None), None)
-        missing = False
-        for evaluation in wanted:
-            fingerprint = evaluation.fingerprint
-            if EVALUATION + fingerprint in run.data.tags:
-                continue
-            if not self.store.has("records", fingerprint):
-                missing = True
-                continue
-            points = self._points(fingerprint, clean)
-            self._log(run, points, {EVALUATION + fingerprint: str(len(points))})
-        if not missing:
+        self.epochs(model, self.store.load_history(model)[1])
+        wanted = self._wanted[model]
+        for evaluation in recorded.intersection(wanted):
+            if EVALUATION + evaluation not in run.data.tags:
+                points = self._points(evaluation, self._clean[model], recorded)
+                self._log(run, points, {EVALUATION + evaluation: str(len(points))})
+        if recorded.issuperset(wanted):
             self.client.set_terminated(run.info.run_id, "FINISHED")
 
     def failed(self, model: str, error: str) -> None:
@@ -127,12 +128,6 @@ class Book:
         run = self._child(model)
         self.client.set_tag(run.info.run_id, "robust_sweep.failure", error[:500])
         self.client.set_terminated(run.info.run_id, "FAILED")
-
-    def everything(self) -> None:
-        """Log all that the store has of the plan."""
-        for model in self.plan.trainings:
-            if self.store.has("checkpoints", model):
-                self.model(model)
 
     def close(self, files: Mapping[str, bytes], summary: str, *, status: str) -> None:
         """Put the report on the parent run, its text as the run's description, and end it."""
@@ -145,7 +140,7 @@ class Book:
         if status == "FINISHED":
             self.store.write_file(_note_name(self.plan, self.uri), _content(self.plan, self.store).encode())
 
-    def _points(self, fingerprint: str, clean: str | None) -> list[tuple[str, float, int]]:
+    def _points(self, fingerprint: str, clean: str, recorded: set[str]) -> list[tuple[str, float, int]]:
         """Return a record's metrics; a curve over eps starts from the clean accuracy, if there is one."""
         records = self.store.load_records(fingerprint)
         points = []
@@ -154,7 +149,7 @@ class Book:
                 points.append(("clean_accuracy", records[0].accuracy, 0))
                 continue
             name = f"robust_accuracy/{column}"
-            if clean is not None and self.store.has("records", clean):
+            if clean in recorded:
                 points.append((name, self.store.load_records(clean)[0].accuracy, 0))
             points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
