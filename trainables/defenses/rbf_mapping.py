@@ -18,7 +18,7 @@ from torch.nn.functional import conv2d, cross_entropy, softplus
 
 from trainables.fitting import Batches, Descent, Task
 from trainables.networks import NETWORKS
-from trainables.networks.cnn3 import unchanged
+from trainables.networks.staged import unchanged
 from trainables.specs import DefenseConfig
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from trainables.networks.cnn3 import CNN3
+from collections.abc import Callable
 
-NETWORKS = {"cnn3": CNN3}
+from trainables.networks.cnn3 import cnn3
+from trainables.networks.staged import Staged
+
+NETWORKS: dict[str, Callable[..., Staged]] = {"cnn3": cnn3}
