@@ -48,14 +48,15 @@ def perturbed(
     *,
     loss: Loss = LOSSES["cross_entropy"],
     of: Callable[[Tensor], Tensor] | None = None,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Return images [B, C, H, W] attacked in evaluation mode, without gradients of parameters.
 
     `of` is the function of the images whose output `loss(output, labels)` is raised; the model itself unless given.
+    `start` [B, C, H, W] is a perturbation to begin with, in place of the config's.
     """
     eps = config.draw_eps(generator)
-    start = None
-    if config.attack == "pgd" and config.random_start:
+    if start is None and config.attack == "pgd" and config.random_start:
         noise = torch.rand(images.shape, generator=generator).to(images.device) * 2 - 1
         start = eps * NORMS[config.norm].start(noise)
     one_step = config.attack == "fgsm"

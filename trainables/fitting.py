@@ -85,11 +85,12 @@ class Descent:
     def epoch(self, batches: Iterable[Batch], loss_of: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
         """Take one step a batch along the gradient of `loss_of(images, labels)`; return the mean loss and lr."""
         lr = self.optimizer.param_groups[0]["lr"]
-        losses = [self._step(loss_of(images, labels)) for images, labels in batches]
+        losses = [self.step(loss_of(images, labels)) for images, labels in batches]
         self.schedule.step()
         return {"loss": torch.stack(losses).mean().item(), "lr": float(lr)}
 
-    def _step(self, loss: Tensor) -> Tensor:
+    def step(self, loss: Tensor) -> Tensor:
+        """Take one step down the loss's gradient; return the loss without its graph."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -16,10 +16,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, softplus
 
-from trainables.fitting import Batches, Descent, Task
-from trainables.networks import NETWORKS
+from trainables.defenses.by_loss import NoInference
+from trainables.defenses.fit import Fit, network_of
+from trainables.fitting import Batches, Task
 from trainables.networks.staged import unchanged
-from trainables.specs import DefenseConfig
+from trainables.specs import DefenseConfig, Frozen
 
 
 class RbfMappingConfig(DefenseConfig):
@@ -118,6 +119,7 @@ class RbfMapping:
     """A network with RBF blocks, trained end to end on clean images."""
 
     Config: ClassVar[type[DefenseConfig]] = RbfMappingConfig
+    Inference: ClassVar[type[Frozen]] = NoInference
     views: ClassVar[frozenset[str]] = frozenset({"default"})
 
     def __init__(self, config: RbfMappingConfig, task: Task) -> None:
@@ -126,15 +128,13 @@ class RbfMapping:
             return made, made.out_channels
 
         self.config = config
-        self.model: nn.Module = NETWORKS[task.network.name](
-            task.shape,
-            task.classes,
-            width=task.network.width,
+        self.model: nn.Module = network_of(
+            task,
             after_conv=block if "conv" in config.placement else unchanged,
             before_head=block if "head" in config.placement else unchanged,
-        ).to(task.device)
+        )
         self._blocks = [module for module in self.model.modules() if isinstance(module, RbfBlock)]
-        self._descent = Descent(self.model.parameters(), task.optimisation, task.epochs)
+        self._fit = Fit(self.model, task)
 
     @torch.no_grad()
     def prepare(self, batches: Batches) -> None:
@@ -146,22 +146,21 @@ class RbfMapping:
 
     def train_epoch(self, batches: Batches) -> dict[str, float]:
         """Train one epoch; beta and the scale of A, which trade off against each other, are both reported."""
-        metrics = self._descent.epoch(batches, lambda images, labels: cross_entropy(self.model(images), labels))
+        metrics = self._fit.epoch(batches, lambda images, labels: cross_entropy(self.model(images), labels))
         for number, block in enumerate(self._blocks, 1):
             metrics[f"beta_{number}"] = block.beta.mean().item()
             if self.config.psi != "identity":
                 metrics[f"psi_norm_{number}"] = block.A.norm().item()
         return metrics
 
-    def view(self, name: str) -> nn.Module:
+    def view(self, name: str, inference: Frozen | None = None) -> nn.Module:
         return self.model
 
     def state_dict(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "descent": self._descent.state_dict()}
+        return self._fit.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self._descent.load_state_dict(state["descent"])
+        self._fit.load_state_dict(state)
 
 
 @contextmanager
