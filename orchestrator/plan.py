@@ -272,7 +272,7 @@ def _apply_to_grids(
         elif any(key in grid for grid in grids):
             grids = [grid | {key: wanted} if key in grid else grid for grid in grids]
         elif is_axis:
-            grids = [g | {key: wanted} if _concerns(key, {**settings, **g}) else g for g in grids]
+            grids = [grid | {key: wanted} for grid in grids]
     return grids, settings
 
 
