@@ -61,7 +61,7 @@ def _counts(plan: Plan, rest: Remainder) -> Table:
 def _axes(plan: Plan) -> Table:
     table = Table("axis", "varies", "values", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for axis in plan.axes:
-        table.add_row(axis.key, axis.phase, ", ".join(map(as_text, axis.values)))
+        table.add_row(axis.key, axis.phase, Text(", ".join(map(as_text, axis.values))))
     return table
 
 
@@ -75,7 +75,7 @@ def _rows(plan: Plan, rest: Remainder) -> Table:
             done = sum(fingerprint in rest.evaluated for fingerprint in wanted)
             label = variant.label + (" (baseline)" if variant.label == plan.baseline else "")
             trained = "yes" if model in rest.trained else "no"
-            table.add_row(label, str(seed), model, trained, f"{done}/{len(wanted)}")
+            table.add_row(Text(label), str(seed), model, trained, f"{done}/{len(wanted)}")
     return table
 
 
@@ -142,7 +142,7 @@ def _evaluation(store: Store, fingerprint: str) -> RenderableType:
 def _settings(spec: Frozen) -> Table:
     table = Table.grid(padding=(0, 2))
     for key, value in flatten(spec.model_dump(mode="json")).items():
-        table.add_row(f"  {key}", as_text(value))
+        table.add_row(f"  {key}", Text(as_text(value)))
     return table
 
 

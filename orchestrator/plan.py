@@ -8,24 +8,30 @@ for it, and an EvaluationSpec is run once, however many cells show it.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator.grids import (
+    DEFENSE,
+    Point,
+    apply_to_grids,
+    check_keys,
+    concerns,
+    hashable,
+    points_of,
+    with_whole_keys,
+)
 from orchestrator.settings import canonical, flatten, nest
 from orchestrator.store import Store
 from orchestrator.study import CLEAN, SCALES, Study
 from trainables.data import resolve
-from trainables.defenses import DEFENSES
 from trainables.errors import InputError, unknown
-from trainables.specs import AttackSpec, EvaluationSpec, Frozen, TrainingSpec, attack_spec, explain
+from trainables.specs import AttackSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
 
-Point = dict[str, Any]
-DEFENSE = canonical("defense")
 SEEDS = ("seed", "seeds")
 
 
@@ -122,17 +128,17 @@ def expand(
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     overrides = {canonical(key): value for key, value in (overrides or {}).items()}
-    grids = [{key: _hashable(values) for key, values in _canonical(grid).items()} for grid in study.space]
+    grids = [{key: hashable(values) for key, values in with_whole_keys(grid).items()} for grid in study.space]
     _refuse_seeds(study.base, overrides, *grids)
     seeds = _checked_seeds(_own_seeds(study, scale) if seeds is None else seeds)
-    base = _canonical(study.base)
-    changes = {k: v for k, v in (_canonical(study.scales.get(scale, {})) | overrides).items() if k != "seeds"}
+    base = with_whole_keys(study.base)
+    changes = {k: v for k, v in (with_whole_keys(study.scales.get(scale, {})) | overrides).items() if k != "seeds"}
     examples = _checked(_positive, changes.pop("examples", study.examples), "examples")
     attacks = _attacks(study, {k: changes.pop(k) for k in list(changes) if k.startswith("attack.")})
 
-    _check_keys(base, changes, grids, study)
-    grids, settings = _apply_to_grids(base, changes, grids)
-    points = _points(grids, settings)
+    check_keys(base, changes, grids, study)
+    grids, settings = apply_to_grids(base, changes, grids)
+    points = points_of(grids, settings)
     variants, trainings = _variants(points, settings, seeds)
     layout, evaluations = _evaluations(study, variants, trainings, attacks, examples)
     return Plan(
@@ -149,14 +155,6 @@ def expand(
         evaluations=evaluations,
         layout=layout,
     )
-
-
-def _canonical(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {canonical(key): value for key, value in settings.items()}
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def _own_seeds(study: Study, scale: str) -> Any:
@@ -206,113 +204,6 @@ def _attacks(study: Study, settings: Mapping[str, Any]) -> dict[str, AttackSpec]
     return {column: _checked(attack_spec, spec, f"attack.{column}") for column, spec in attacks.items()}
 
 
-def _check_keys(
-    base: Mapping[str, Any], changes: Mapping[str, Any], grids: Sequence[Mapping[str, Any]], study: Study
-) -> None:
-    """Refuse a key that no TrainingSpec of the study has, and an axis of a defense that its grid does not name."""
-    selectors = [_canonical(s) for s in (study.baseline, *(t.source for t in study.transfers.values()))]
-    scopes = (base, changes, *grids, *selectors)
-    names = [name for scope in scopes for name in _values(scope.get(DEFENSE, ()))]
-    spec = TrainingSpec.model_validate({"defense": "none"}).model_dump(exclude={"seed"})
-    known = set(flatten(spec)) - {"dataset.digest"}
-    known |= {f"defense.{leaf}" for name in names for leaf in _config_keys(name)}
-    for key in (key for scope in scopes for key in scope):
-        if key not in known:
-            raise _unknown_key(key, known, study)
-    for grid in grids:
-        for key in grid:
-            if not _concerns(key, asked := {**changes, **base, **grid}):
-                raise InputError(f"{key} must be a setting of its grid's defense, got {asked.get(DEFENSE, 'none')!r}")
-
-
-def _unknown_key(key: str, known: Iterable[str], study: Study) -> InputError:
-    """Return the error for an unknown key: the known keys of its section, if it has one, else all."""
-    if key == "examples" or key.startswith("attack."):
-        return InputError(f"{key} is no axis of training: `examples` and `attacks` stand in the study, or in a scale")
-    section = [k for k in known if k.startswith(f"{key.partition('.')[0]}.")]
-    attacks = [f"attack.{column}.<field>" for column in study.attacks]
-    return unknown("key", key, section or [*known, *attacks, "examples"])
-
-
-def _values(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _config_keys(defense: str) -> set[str]:
-    if not isinstance(defense, str) or defense not in DEFENSES:
-        raise unknown("defense", defense, DEFENSES)
-    return set(DEFENSES[defense].Config.model_fields)
-
-
-def _concerns(key: str, point: Mapping[str, Any]) -> bool:
-    """Whether a setting concerns a point: a defense's key concerns only the defenses that have it."""
-    if not key.startswith("defense."):
-        return True
-    names = _values(point.get("defense.name", "none"))
-    return any(key.removeprefix("defense.") in _config_keys(name) for name in names)
-
-
-def _apply_to_grids(
-    base: Mapping[str, Any], changes: Mapping[str, Any], grids: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Let changes of the base act on the grids; return these and the settings of every point.
-
-    A defense keeps the grids that name it. One value holds in every grid and takes the place of the key's axis. A
-    list of values takes the axis's place; if no grid has that axis, it is a new one.
-    """
-    if DEFENSE in base and any(DEFENSE in grid for grid in grids):
-        grids = [{DEFENSE: (base[DEFENSE],)} | grid for grid in grids]
-    settings = dict(base)
-    for key, value in sorted(changes.items(), key=lambda item: item[0] != DEFENSE):  # it decides which grids there are
-        is_axis, wanted = _alternatives(key, _hashable(value))
-        if not is_axis:
-            (settings[key],) = wanted
-        if key == DEFENSE and any(key in grid for grid in grids):
-            grids = [grid | {key: (name,)} for name in wanted for grid in _naming(grids, name)]
-        elif any(key in grid for grid in grids):
-            grids = [grid | {key: wanted} if key in grid else grid for grid in grids]
-        elif is_axis:
-            grids = [g | {key: wanted} if _concerns(key, {**settings, **g}) else g for g in grids]
-    return grids, settings
-
-
-def _alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
-    """Return whether a setting is an axis, and its values; what holds a list itself needs a list of lists for that."""
-    sequence = _holds_sequence(key)
-    if not isinstance(value, tuple):
-        return False, ((value,) if sequence and value is not None else value,)
-    if sequence and not any(isinstance(v, tuple) for v in value):
-        return False, (value,)
-    if not value:
-        raise InputError(f"{key}: a grid needs at least one value, got []")
-    return True, value
-
-
-def _points(grids: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[Point]:
-    """Return every combination of a grid's values, less the settings of other defenses than the point's."""
-    points = (dict(zip(g, values, strict=True)) for g in grids for values in itertools.product(*g.values()))
-    return [{key: value for key, value in p.items() if _concerns(key, {**settings, **p})} for p in points]
-
-
-def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
-    """Return the grids that name a defense; a new one for a defense that none names."""
-    return [g for g in grids if defense in g.get("defense.name", ())] or [{"defense.name": (defense,)}]
-
-
-def _holds_sequence(key: str) -> bool:
-    """Whether one value of a key is a list, such as the milestones of a schedule."""
-    section, _, leaf = key.rpartition(".")
-    spec = TrainingSpec.model_validate({"defense": "none"})
-    configs: list[type[Frozen]] = [type(getattr(spec, section) if section else spec)]
-    if section == "defense":
-        configs = [defense.Config for defense in DEFENSES.values()]
-    return any(_is_sequence(config.model_fields[leaf].annotation) for config in configs if leaf in config.model_fields)
-
-
-def _is_sequence(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple or any(map(_is_sequence, get_args(annotation)))
-
-
 def _variants(
     points: list[Point], settings: Mapping[str, Any], seeds: tuple[int, ...]
 ) -> tuple[list[Variant], dict[str, TrainingSpec]]:
@@ -320,7 +211,7 @@ def _variants(
     trainings: dict[str, TrainingSpec] = {}
     for point in points:
         asked = {**settings, **point}
-        mine = {key: value for key, value in asked.items() if _concerns(key, asked)}
+        mine = {key: value for key, value in asked.items() if concerns(key, asked)}
         spec: TrainingSpec = _checked(TrainingSpec.model_validate, nest(mine))
         spec = spec.model_copy(update={"dataset": resolve(spec.dataset)})
         by_seed = {seed: spec.model_copy(update={"seed": seed}) for seed in seeds}
@@ -348,10 +239,10 @@ def _select(
     settings: Mapping[str, Any], variants: Iterable[Variant], trainings: Mapping[str, TrainingSpec]
 ) -> str | None:
     """Return the label of the first variant whose spec agrees with all the settings, if there is one."""
-    wanted = _canonical(settings)
+    wanted = with_whole_keys(settings)
     for variant in variants:
         spec = flatten(trainings[next(iter(variant.models.values()))].model_dump())
-        if all(spec.get(key) == _hashable(value) for key, value in wanted.items()):
+        if all(spec.get(key) == hashable(value) for key, value in wanted.items()):
             return variant.label
     return None
 

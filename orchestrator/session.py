@@ -11,7 +11,7 @@ from rich.markup import escape
 from orchestrator import sweep
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.progress import Progress
-from orchestrator.report import render, summarise, terminal, write_files
+from orchestrator.report import render, report_name, summarise, terminal, write_files
 from orchestrator.resources import Resources
 from orchestrator.store import Store
 from orchestrator.tracker import Tracker
@@ -19,6 +19,11 @@ from orchestrator.tracking import default_uri, is_current, without_password
 from trainables.errors import InputError
 
 FINISHED, FAILED, INTERRUPTED = 0, 1, 130
+SHOWN_FILES = (
+    ("report", "report.html"),
+    ("plot  ", "accuracy_against_eps.png"),
+    ("plot  ", "robustness_against_accuracy.png"),
+)
 MLFLOW_STATUS = {FINISHED: "FINISHED", FAILED: "FAILED", INTERRUPTED: "KILLED"}
 
 
@@ -39,7 +44,7 @@ def run_study(
     rest = remainder(plan, store)
     if rest.is_empty and is_current(plan, store, uri):
         console.print(f"nothing to run: all {len(plan.evaluations)} evaluations are in the store")
-        _publish(plan, store, None, FINISHED, console)
+        _publish(plan, store, console, again=False)
         _say_mlflow(uri, None, console)
         return FINISHED
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
@@ -48,7 +53,9 @@ def run_study(
         result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker))
     rest = remainder(plan, store)
     code = FAILED if result.failures else INTERRUPTED if not rest.is_empty else FINISHED
-    _publish(plan, store, tracker, code, console)
+    files = _publish(plan, store, console, again=True)
+    with console.status("writing to MLflow"):
+        tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
     _say_failures(result.failures, console)
     if code == INTERRUPTED:
         console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
@@ -56,24 +63,24 @@ def run_study(
     return code
 
 
-def _publish(plan: Plan, store: Store, tracker: Tracker | None, code: int, console: Console) -> None:
-    """Write the report, hand it to MLflow, print its table and say where it is."""
+def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict[str, bytes]:
+    """Write the report unless it is there and not asked for again, print its tables, say where it is.
+
+    Return the files that were written, by name.
+    """
     try:
         summary = summarise(plan, store)
     except InputError as error:  # not one record: every unit failed, or it was stopped at once
         console.print(escape(str(error)))
-        files: dict[str, bytes] = {}
-    else:
-        files = render(summary)
-        locations = write_files(plan, store, files)
-        console.print(terminal(summary))
-        console.print(f"report  {locations['report.html']}", highlight=False, soft_wrap=True)
-        for name in ("accuracy_against_eps.png", "robustness_against_accuracy.png"):
-            if name in locations:
-                console.print(f"plot    {locations[name]}", highlight=False, soft_wrap=True)
-    if tracker is not None:
-        with console.status("writing to MLflow"):
-            tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
+        return {}
+    is_there = store.read_file(report_name(plan, "report.html")) is not None
+    files = render(summary) if again or not is_there else {}
+    write_files(plan, store, files)
+    console.print(terminal(summary))
+    for kind, name in SHOWN_FILES:
+        if name in files or is_there:
+            console.print(f"{kind}  {store.root}/{report_name(plan, name)}", highlight=False, soft_wrap=True)
+    return files
 
 
 def _left(rest: Remainder) -> str:

@@ -1,10 +1,13 @@
-"""What tests of every folder share: one thread, the digits, and the real data where they are."""
+"""What tests of every folder share: one thread, the digits, the real data where they are, and one Ray."""
 
+import logging
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from orchestrator.sweep import RAY_ENVIRONMENT
 from trainables.data import Splits, load
 from trainables.specs import DatasetSpec
 
@@ -31,3 +34,14 @@ def shared_datasets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """One Ray for all tests that need it: two CPUs, no dashboard."""
+    os.environ.update(RAY_ENVIRONMENT)
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()

@@ -3,7 +3,7 @@
 - `digits`: scikit-learn's bundled handwritten digits (1,797 scans, 8x8, resized to 28x28 unless told otherwise).
 - `mnist`, `fashion_mnist`, `cifar10`, `cifar100`, `svhn`: torchvision's; downloaded only when asked.
 - `parquet:<folder>`: image tables in the layout of the Hugging Face hub (`image: struct<bytes, path>`, `label`),
-  files `train*.parquet`, `test*.parquet` and, if there is one, `validation*.parquet`.
+  files `train*.parquet` and `test*.parquet`, in the folder or in its `data/`.
 
 The validation split is cut from the training images by a permutation that depends on nothing but their number,
 so all seeds and defenses see the same split. Search and early stopping look at it; the test split is only
@@ -38,6 +38,7 @@ TORCHVISION = {
 }
 DIGITS_SIZE = 28  # what cnn3, made for MNIST, expects
 SPLIT_SEED = 0
+GREY = ("1", "L", "LA")
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,6 @@ def _tables(folder: Path, split: str) -> list[Path]:
     return sorted(file for at in (folder, folder / "data") for file in at.glob(f"{split}*.parquet"))
 
 
-@functools.cache
 def _digest(folder: Path) -> str:
     """Hash the files that a folder's splits consist of, after checking their columns."""
     whole = hashlib.sha256()
@@ -187,11 +187,17 @@ def _digest(folder: Path) -> str:
             found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
             raise InputError(f"{str(folder)!r} must hold {split}*.parquet (or data/{split}*.parquet), found {found}")
         for file in files:
-            _check_columns(file)
-            whole.update(split.encode())
-            with file.open("rb") as stream:
-                whole.update(hashlib.file_digest(stream, "sha256").digest())
+            stat = file.stat()
+            whole.update(split.encode() + _file_digest(file, stat.st_mtime_ns, stat.st_size))
     return whole.hexdigest()[:20]
+
+
+@functools.cache
+def _file_digest(file: Path, mtime_ns: int, size: int) -> bytes:
+    """Check and hash a file, again only when its time or size has changed."""
+    _check_columns(file)
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _check_columns(file: Path) -> None:
@@ -237,10 +243,15 @@ def _decoded(files: list[Path]) -> Images:
 
 
 def _decode(content: bytes | None, file: Path, row: int) -> np.ndarray:
+    """Return uint8 pixels [C, H, W]: one channel for grey images, else RGB."""
     try:
         with Image.open(io.BytesIO(content or b"")) as image:
-            grey = image.mode in ("1", "L", "I", "I;16")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            mode = image.mode
+            pixels = np.asarray(image.convert("L" if mode in GREY else "RGB"))
+    except UnidentifiedImageError:
+        raise InputError(f"{str(file)!r}: the image in row {row} is corrupt: it has no known format") from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{str(file)!r}: the image in row {row} is corrupt: {_first_line(error)}") from None
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+    if mode.startswith(("I", "F")):
+        raise InputError(f"{str(file)!r}: images must have 8 bits a channel, got mode {mode} in row {row}")
+    return pixels[None] if mode in GREY else pixels.transpose(2, 0, 1)

@@ -146,7 +146,7 @@ def _checked_size(perturbation: Tensor, images: Tensor, attack: AttackSpec, eps:
     """Return the sizes [B]; raise RuntimeError if an attack left its ball or [0, 1]."""
     size = NORMS[attack.norm].size(perturbation)
     low, high, largest = images.min().item(), images.max().item(), size.max().item()
-    if low < 0 or high > 1 or largest > eps * (1 + TOLERANCE) + 1e-6:
+    if not (low >= 0 and high <= 1 and largest <= eps * (1 + TOLERANCE) + 1e-6):  # so that NaN is outside
         raise RuntimeError(
             f"attack {attack.name} left its bounds: |x' - x|_{attack.norm} <= {eps} and 0 <= x' <= 1 must hold, "
             f"got {largest}, [{low}, {high}]"

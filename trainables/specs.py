@@ -29,6 +29,7 @@ from trainables.errors import InputError, unknown
 
 SCHEMA = 1
 FINGERPRINT_LENGTH = 20
+LARGEST_SEED = 2**31 - 1
 
 
 class Frozen(BaseModel):
@@ -111,7 +112,7 @@ class TrainingSpec(Frozen):
     defense: SerializeAsAny[DefenseConfig]
     optimisation: OptimisationSpec = OptimisationSpec()
     epochs: PositiveInt = 10
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
 
     @field_validator("defense", mode="before")
     @classmethod
@@ -145,9 +146,12 @@ class TrainingSpec(Frozen):
 
 
 def _parse_eps(value: object) -> object:
-    if isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    try:
         return float(Fraction(value))
-    return value
+    except (ArithmeticError, ValueError):
+        raise ValueError(f"eps must be a number or a fraction such as 8/255, got {value!r}") from None
 
 
 Eps = Annotated[float, BeforeValidator(_parse_eps), Field(gt=0)]
@@ -158,7 +162,7 @@ class AttackSpec(Frozen):
 
     name: str
     norm: Literal["linf", "l2"] = "linf"
-    eps: Annotated[tuple[Eps, ...], Field(min_length=1)]
+    eps: tuple[Eps, ...]
     view: str = Field("default", description="the view of the defense that is attacked")
     loss: Literal["cross_entropy"] = Field("cross_entropy", description="what the attack maximises")
 
@@ -167,6 +171,8 @@ class AttackSpec(Frozen):
         if self.norm == "linf" and (big := [e for e in self.eps if e > 1]):
             hint = f" (did you mean {big[0]:g}/255?)" if big[0] <= 255 else ""
             raise ValueError(f"eps must be in (0, 1] for norm linf, got {big[0]}{hint}")
+        if not self.eps:
+            raise ValueError("eps must name at least one value, got ()")
         if len(set(self.eps)) < len(self.eps) or list(self.eps) != sorted(self.eps):
             raise ValueError(f"eps must ascend without repeats, got {list(self.eps)}")
         return self
@@ -193,7 +199,7 @@ class EvaluationSpec(Frozen):
     source: str | None = None
     split: Literal["test", "validation"] = "test"
     examples: PositiveInt | None = Field(None, description="the first n of the split; None: all")
-    seed: int = Field(0, ge=0, description="of the attack's random starts")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the attack's random starts")
 
     @field_validator("attack", mode="before")
     @classmethod

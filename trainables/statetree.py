@@ -39,4 +39,8 @@ def unpack(tensors: dict[str, Tensor], skeleton: Any) -> Any:
 
 
 def _merged(items: list[list[Any]]) -> dict[str, Tensor]:
-    return {path: tensor for _, tensors, _ in items for path, tensor in tensors.items()}
+    pairs = [pair for _, tensors, _ in items for pair in tensors.items()]
+    merged = dict(pairs)
+    if len(merged) < len(pairs):
+        raise ValueError(f"no two tensors may have one path, got keys {[key for key, _, _ in items]}")
+    return merged

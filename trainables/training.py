@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from typing import Any
 
 import torch
@@ -101,4 +102,6 @@ def build(spec: TrainingSpec, splits: Splits, device: torch.device | str = "cpu"
 
 def on_device(images: Images, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return uint8 pixels [N, C, H, W] and labels [N] on the device; on the CPU they share the memory."""
-    return torch.from_numpy(images.pixels).to(device), torch.from_numpy(images.labels).to(device)
+    with warnings.catch_warnings():  # arrays in Ray's object store are read-only, and nobody here writes
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(images.pixels).to(device), torch.from_numpy(images.labels).to(device)

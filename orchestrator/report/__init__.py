@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 
 from orchestrator.plan import Plan
 from orchestrator.report.aggregate import Summary, summarise
-from orchestrator.report.figures import accuracy_against_eps, robustness_against_accuracy
 from orchestrator.report.latex import latex
 from orchestrator.report.markdown import markdown
 from orchestrator.report.page import page
@@ -18,7 +17,7 @@ from trainables.errors import unknown
 FORMATS = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "html": "report.html"}
 ALL = "all"
 
-__all__ = ["ALL", "FORMATS", "Summary", "render", "summarise", "terminal", "write_files", "write_report"]
+__all__ = ["ALL", "FORMATS", "Summary", "render", "report_name", "summarise", "terminal", "write_files", "write_report"]
 
 
 def write_report(plan: Plan, store: Store, formats: Collection[str] = (ALL,)) -> dict[str, str]:
@@ -32,7 +31,12 @@ def write_report(plan: Plan, store: Store, formats: Collection[str] = (ALL,)) ->
 
 def write_files(plan: Plan, store: Store, files: Mapping[str, bytes]) -> dict[str, str]:
     """Write rendered files below reports/<slug>/ in the store and return where each is."""
-    return {name: store.write_file(f"reports/{plan.slug}/{name}", data) for name, data in files.items()}
+    return {name: store.write_file(report_name(plan, name), data) for name, data in files.items()}
+
+
+def report_name(plan: Plan, name: str) -> str:
+    """Name a file of a plan's report within the store."""
+    return f"reports/{plan.slug}/{name}"
 
 
 def render(summary: Summary, formats: Collection[str] = (ALL,)) -> dict[str, bytes]:
@@ -58,6 +62,8 @@ def _checked(formats: Collection[str]) -> set[str]:
 def _figures(summary: Summary) -> dict[str, bytes]:
     if not summary.worst_cases:
         return {}
+    from orchestrator.report.figures import accuracy_against_eps, robustness_against_accuracy
+
     return {
         "accuracy_against_eps.png": accuracy_against_eps(summary),
         "robustness_against_accuracy.png": robustness_against_accuracy(summary),

@@ -6,7 +6,7 @@ Clamps stand outside the graph: since torch 2.15 clamp has no gradient at its bo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -27,7 +27,7 @@ LOSSES: dict[str, Loss] = {
 class FgsmSpec(AttackSpec):
     """One step of size eps along the steepest direction."""
 
-    name: str = "fgsm"
+    name: Literal["fgsm"] = "fgsm"
 
 
 class PgdSpec(AttackSpec):
@@ -36,7 +36,7 @@ class PgdSpec(AttackSpec):
     A step is `step_size` on the image scale or, without one, `relative_step` times eps (default: 2.5 / steps).
     """
 
-    name: str = "pgd"
+    name: Literal["pgd"] = "pgd"
     steps: PositiveInt = 40
     step_size: Annotated[float, Field(gt=0, le=1)] | None = None
     relative_step: Annotated[float, Field(gt=0)] | None = None

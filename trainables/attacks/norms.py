@@ -44,10 +44,10 @@ def _l2_project(delta: Tensor, eps: float) -> Tensor:
 
 
 def _l2_start(noise: Tensor) -> Tensor:
-    """Uniform in the unit ball: a normal direction, its radius from the noise's first entry."""
+    """Uniform in the unit ball: a normal direction; the radius is from the low bits of the first entry's noise."""
     normal = torch.erfinv(noise.clamp(-1 + 1e-6, 1 - 1e-6))
     dimension = noise[0].numel()
-    radius = ((noise.flatten(1)[:, 0] + 1) / 2) ** (1 / dimension)
+    radius = (1024 * noise.flatten(1)[:, 0]).remainder(1) ** (1 / dimension)
     return _l2_steepest(normal) * _spread(radius, noise)
 
 

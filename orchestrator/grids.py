@@ -1,0 +1,136 @@
+"""A study's search space: keys checked, settings laid over its grids, and the points that come out.
+
+All of this is about dotted keys and values; `orchestrator.plan` makes specs of the points.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args, get_origin
+
+from orchestrator.settings import canonical, flatten
+from orchestrator.study import Study
+from trainables.defenses import DEFENSES
+from trainables.errors import InputError, unknown
+from trainables.specs import Frozen, TrainingSpec
+
+Point = dict[str, Any]
+DEFENSE = canonical("defense")
+
+
+def check_keys(
+    base: Mapping[str, Any], changes: Mapping[str, Any], grids: Sequence[Mapping[str, Any]], study: Study
+) -> None:
+    """Refuse a key that no TrainingSpec of the study has, and an axis of a defense that its grid does not name."""
+    selectors = [with_whole_keys(s) for s in (study.baseline, *(t.source for t in study.transfers.values()))]
+    scopes = (base, changes, *grids, *selectors)
+    names = [name for scope in scopes for name in _values(scope.get(DEFENSE, ()))]
+    spec = TrainingSpec.model_validate({"defense": "none"}).model_dump(exclude={"seed"})
+    known = set(flatten(spec)) - {"dataset.digest"}
+    known |= {f"defense.{leaf}" for name in names for leaf in _config_keys(name)}
+    for key in (key for scope in scopes for key in scope):
+        if key not in known:
+            raise _unknown_key(key, known, study)
+    for grid in grids:
+        for key in grid:
+            if not concerns(key, asked := {**changes, **base, **grid}):
+                raise InputError(f"{key} must be a setting of its grid's defense, got {asked.get(DEFENSE, 'none')!r}")
+
+
+def _unknown_key(key: str, known: Iterable[str], study: Study) -> InputError:
+    """Return the error for an unknown key: the known keys of its section, if it has one, else all."""
+    if key == "examples" or key.startswith("attack."):
+        return InputError(f"{key} is no axis of training: `examples` and `attacks` stand in the study, or in a scale")
+    section = [k for k in known if k.startswith(f"{key.partition('.')[0]}.")]
+    attacks = [f"attack.{column}.<field>" for column in study.attacks]
+    return unknown("key", key, section or [*known, *attacks, "examples"])
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _config_keys(defense: str) -> set[str]:
+    if not isinstance(defense, str) or defense not in DEFENSES:
+        raise unknown("defense", defense, DEFENSES)
+    return set(DEFENSES[defense].Config.model_fields)
+
+
+def concerns(key: str, point: Mapping[str, Any]) -> bool:
+    """Whether a setting concerns a point: a defense's key concerns only the defenses that have it."""
+    if not key.startswith("defense."):
+        return True
+    names = _values(point.get("defense.name", "none"))
+    return any(key.removeprefix("defense.") in _config_keys(name) for name in names)
+
+
+def apply_to_grids(
+    base: Mapping[str, Any], changes: Mapping[str, Any], grids: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Let changes of the base act on the grids; return these and the settings of every point.
+
+    A defense keeps the grids that name it. One value holds in every grid and takes the place of the key's axis. A
+    list of values takes the axis's place; if no grid has that axis, it is a new one.
+    """
+    if DEFENSE in base and any(DEFENSE in grid for grid in grids):
+        grids = [{DEFENSE: (base[DEFENSE],)} | grid for grid in grids]
+    settings = dict(base)
+    for key, value in sorted(changes.items(), key=lambda item: item[0] != DEFENSE):  # it decides which grids there are
+        is_axis, wanted = _alternatives(key, hashable(value))
+        if not is_axis:
+            (settings[key],) = wanted
+        if key == DEFENSE and any(key in grid for grid in grids):
+            grids = [grid | {key: (name,)} for name in wanted for grid in _naming(grids, name)]
+        elif any(key in grid for grid in grids):
+            grids = [grid | {key: wanted} if key in grid else grid for grid in grids]
+        elif is_axis:
+            grids = [grid | {key: wanted} for grid in grids]
+    return grids, settings
+
+
+def _alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
+    """Return whether a setting is an axis, and its values; what holds a list itself needs a list of lists for that."""
+    sequence = _holds_sequence(key)
+    if not isinstance(value, tuple):
+        return False, ((value,) if sequence and value is not None else value,)
+    if sequence and not any(isinstance(v, tuple) for v in value):
+        return False, (value,)
+    if not value:
+        raise InputError(f"{key}: a grid needs at least one value, got []")
+    return True, value
+
+
+def points_of(grids: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[Point]:
+    """Return every combination of a grid's values, less the settings of other defenses than the point's."""
+    points = (dict(zip(g, values, strict=True)) for g in grids for values in itertools.product(*g.values()))
+    return [{key: value for key, value in p.items() if concerns(key, {**settings, **p})} for p in points]
+
+
+def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
+    """Return the grids that name a defense; a new one for a defense that none names."""
+    return [g for g in grids if defense in g.get("defense.name", ())] or [{"defense.name": (defense,)}]
+
+
+def _holds_sequence(key: str) -> bool:
+    """Whether one value of a key is a list, such as the milestones of a schedule."""
+    section, _, leaf = key.rpartition(".")
+    spec = TrainingSpec.model_validate({"defense": "none"})
+    configs: list[type[Frozen]] = [type(getattr(spec, section) if section else spec)]
+    if section == "defense":
+        configs = [defense.Config for defense in DEFENSES.values()]
+    return any(_is_sequence(config.model_fields[leaf].annotation) for config in configs if leaf in config.model_fields)
+
+
+def _is_sequence(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(map(_is_sequence, get_args(annotation)))
+
+
+def with_whole_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Write each key out: `defense` is `defense.name`."""
+    return {canonical(key): value for key, value in settings.items()}
+
+
+def hashable(value: Any) -> Any:
+    """Turn lists into tuples, all the way down."""
+    return tuple(map(hashable, value)) if isinstance(value, list | tuple) else value

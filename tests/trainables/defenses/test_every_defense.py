@@ -1,0 +1,184 @@
+"""One suite that every defense of the registry passes."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from trainables.data import load
+from trainables.defenses import DEFENSES
+from trainables.evaluation import evaluate_clean, frozen
+from trainables.specs import DatasetSpec, TrainingSpec
+from trainables.training import DivergedError, TrainingRun, build, on_device
+
+CPU = torch.device("cpu")
+OPTIMISATIONS = {
+    "adam": {},
+    "sgd, cosine, augmented": {
+        "optimizer": "sgd",
+        "lr": 0.02,
+        "weight_decay": 1e-4,
+        "schedule": "cosine",
+        "augmentation": ["crop", "flip"],
+    },
+    "adam, multistep": {"schedule": "multistep", "milestones": [1, 2], "patience": 9},
+}
+
+every_defense = pytest.mark.parametrize("name", DEFENSES)
+
+
+@pytest.fixture(scope="module")
+def few():
+    return load(DatasetSpec(train_examples=128))
+
+
+def spec(name, *, epochs=3, seed=0, **optimisation):
+    optimisation = {"batch_size": 48} | optimisation
+    return TrainingSpec(defense=name, network={"width": 3}, epochs=epochs, seed=seed, optimisation=optimisation)
+
+
+def finish(run):
+    while not run.finished:
+        run.step()
+    return run
+
+
+def weights(run):
+    return {name: tensor.clone() for name, tensor in run.defense.model.state_dict().items()}
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def without_seconds(history):
+    return [{key: value for key, value in metrics.items() if key != "seconds"} for metrics in history]
+
+
+@every_defense
+def test_its_config_carries_its_name_and_default_is_a_view(name):
+    assert DEFENSES[name].Config.model_fields["name"].default == name
+    assert "default" in DEFENSES[name].views
+
+
+@every_defense
+def test_it_learns_the_digits(name, trained, digits):
+    """Four epochs of width 8 give .88 to .95; chance is .1."""
+    outcome = evaluate_clean(trained(name).defense.model, *on_device(digits.test, CPU))
+    assert outcome.correct.mean() > 0.8
+
+
+@every_defense
+def test_metrics_hold_loss_lr_and_what_the_run_adds(name, trained):
+    for number, metrics in enumerate(trained(name).history, 1):
+        assert {"loss", "lr", "validation_accuracy", "seconds", "epoch"} <= set(metrics)
+        assert metrics["epoch"] == number
+        assert all(isinstance(value, int | float) for value in metrics.values())
+    losses = [metrics["loss"] for metrics in trained(name).history]
+    assert losses[-1] < losses[0] / 2
+
+
+@every_defense
+@pytest.mark.parametrize("optimisation", OPTIMISATIONS.values(), ids=OPTIMISATIONS)
+@pytest.mark.parametrize("stop", [0, 1, 2])
+def test_stopped_after_any_epoch_it_goes_on_bit_for_bit(name, optimisation, stop, few, stored):
+    whole, first = finish(TrainingRun(spec(name, **optimisation), few)), TrainingRun(spec(name, **optimisation), few)
+    for _ in range(stop):
+        first.step()
+    state = stored(first.state())
+    torch.rand(11)
+    rest = TrainingRun(spec(name, **optimisation), few)
+    rest.load_state(state)
+    finish(rest)
+    assert equal(weights(rest), weights(whole))
+    assert without_seconds(rest.history) == without_seconds(whole.history)
+
+
+@every_defense
+def test_one_seed_gives_one_result_and_another_seed_another(name, few):
+    first, again, other = (weights(finish(TrainingRun(spec(name, seed=seed, epochs=1), few))) for seed in (4, 4, 5))
+    assert equal(first, again)
+    assert not equal(first, other)
+
+
+@every_defense
+def test_training_neither_uses_nor_changes_the_global_rng(name, few):
+    torch.manual_seed(1)
+    first = weights(finish(TrainingRun(spec(name, epochs=1), few)))
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    assert equal(first, weights(finish(TrainingRun(spec(name, epochs=1), few))))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@every_defense
+def test_training_leaves_the_images_alone(name, few):
+    before = [part.pixels.copy() for part in (few.train, few.validation)]
+    finish(TrainingRun(spec(name, epochs=1, augmentation=["crop", "flip"]), few))
+    assert all((part.pixels == b).all() for part, b in zip((few.train, few.validation), before, strict=True))
+
+
+@every_defense
+def test_every_parameter_is_trained(name, few):
+    run = TrainingRun(spec(name, lr=0.01), few)
+    before = weights(run)
+    after = weights(finish(run))
+    still = [n for n, p in run.defense.model.named_parameters() if p.requires_grad and torch.equal(before[n], after[n])]
+    assert not still
+
+
+@every_defense
+def test_the_model_alone_gives_back_its_logits_in_a_new_defense(name, trained, digits, stored):
+    """What a checkpoint keeps is the model's state; an evaluation builds the rest anew."""
+    run = trained(name)
+    fresh = build(run.spec, digits)
+    fresh.model.load_state_dict(stored(run.defense.model.state_dict()))
+    images = on_device(digits.test, CPU)[0][:20] / 255
+    with frozen(run.defense.model, fresh.model):
+        assert torch.equal(fresh.model(images), run.defense.model(images))
+
+
+@every_defense
+def test_every_view_has_finite_input_gradients_that_do_not_vanish(name, trained, digits):
+    defense = trained(name).defense
+    pixels, labels = on_device(digits.test, CPU)
+    for view in sorted(defense.views):
+        model = defense.view(view)
+        images = (pixels[:64] / 255).requires_grad_()
+        with frozen(model):
+            (gradient,) = torch.autograd.grad(cross_entropy(model(images), labels[:64], reduction="sum"), images)
+        assert gradient.isfinite().all(), view
+        assert gradient.flatten(1).norm(dim=1).min() > 1e-6, view
+
+
+@every_defense
+def test_no_sample_looks_across_the_batch_in_evaluation(name, trained, digits):
+    defense = trained(name).defense
+    images = on_device(digits.test, CPU)[0][:12] / 255
+    for model in [defense.model, *map(defense.view, sorted(defense.views))]:
+        with frozen(model), torch.no_grad():
+            alone = torch.cat([model(image[None]) for image in images])
+            torch.testing.assert_close(model(images), alone, atol=1e-5, rtol=1e-5)
+
+
+@every_defense
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)], ids=["grey 28", "RGB 32"])
+def test_it_is_built_for_the_shape_and_the_classes_of_the_data(name, shape, few):
+    pixels = few.train.pixels[:1].repeat(shape[0], 1).repeat(2, 2).repeat(2, 3)[:, :, : shape[1], : shape[2]]
+    images = dataclasses.replace(few.train, pixels=pixels, labels=few.train.labels[:1])
+    defense = build(spec(name), dataclasses.replace(few, train=images, classes=7))
+    assert defense.model(torch.rand(5, *shape)).shape == (5, 7)
+
+
+@every_defense
+def test_patience_stops_it(name, few):
+    run = finish(TrainingRun(spec(name, epochs=9, lr=1e-30, patience=2), few))
+    assert len(run.history) == 3
+
+
+@every_defense
+def test_divergence_is_an_error_that_names_the_epoch(name, few):
+    """Weight decay multiplies the weights by -1e9 a step, so they overflow whatever the loss does."""
+    with pytest.raises(DivergedError, match=r"must keep its metrics finite, got .* in epoch \d+; before: \{"):
+        finish(TrainingRun(spec(name, epochs=9, optimizer="sgd", lr=1e9, weight_decay=1.0, batch_size=8), few))

@@ -1,0 +1,379 @@
+"""The block against its formulas, in float64, and the defense that is made of it."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+
+from trainables.defenses.rbf_mapping import RbfBlock, RbfMapping, RbfMappingConfig, _inverse_softplus
+from trainables.fitting import Batches, Task
+from trainables.randomness import seeded
+from trainables.specs import NetworkSpec, OptimisationSpec
+
+K, P, O = 4, 5, 3  # noqa: E741  (the paper's letters)
+PSI = ("factor", "cholesky", "identity")
+
+
+def block(**settings) -> RbfBlock:
+    """A block in float64 whose parameters are all random."""
+    with seeded(0, torch.device("cpu")), torch.no_grad():
+        made = RbfBlock(K, RbfMappingConfig(**({"centers": P, "outputs": O} | settings))).double()
+        for tensor in (*made.parameters(), *made.buffers()):
+            tensor.add_(torch.randn(tensor.shape, dtype=torch.float64) * 0.4)
+    return made
+
+
+def showing_phi(**settings) -> RbfBlock:
+    """A block whose g is phi: W is the identity and b is 0."""
+    made = block(outputs=P, **settings)
+    with torch.no_grad():
+        made.mix.weight.copy_(torch.eye(P)[:, :, None, None])
+        made.mix.bias.zero_()
+    return made
+
+
+def maps(*shape, seed=1):
+    return torch.randn(*(shape or (2, K, 3, 2)), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def phi_of(made, features):
+    return made(features)[:, K:]
+
+
+def precision(made) -> torch.Tensor:
+    """M, which stands between f - c and itself: the inverse of Psi."""
+    if made.psi == "identity":
+        return torch.eye(K, dtype=torch.float64)
+    outer = made.A @ made.A.T
+    return outer if made.psi == "factor" else torch.linalg.inv(outer + made.jitter * torch.eye(K, dtype=torch.float64))
+
+
+def naive_distances(made, features):
+    """(f - c_j)^T M (f - c_j), pixel by pixel and centre by centre."""
+    batch, _, height, width = features.shape
+    distances = torch.empty(batch, P, height, width, dtype=torch.float64)
+    for n, j, y, x in itertools.product(range(batch), range(P), range(height), range(width)):
+        difference = features[n, :, y, x] - made.centers[j]
+        distances[n, j, y, x] = difference @ precision(made) @ difference
+    return distances if made.power == 2 else distances.sqrt()
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize(
+    "settings",
+    [{"psi": psi} for psi in PSI] + [{"psi": "factor", "rank": 2}, {"psi": "cholesky", "rank": 2, "jitter": 0.1}],
+    ids=lambda settings: " rank ".join(map(str, list(settings.values())[:2])),
+)
+def test_distances_are_the_quadratic_form(settings, power):
+    made, features = block(distance_power=power, **settings), maps()
+    torch.testing.assert_close(made.distances(features), naive_distances(made, features), rtol=1e-8, atol=1e-9)
+
+
+def test_the_block_passes_on_f_and_g():
+    """g = phi W + b with phi_j = exp(-beta_j D_j)."""
+    made, features = block(), maps()
+    phi = torch.exp(-made.beta[:, None, None] * naive_distances(made, features))
+    g = torch.einsum("bphw,op->bohw", phi, made.mix.weight[:, :, 0, 0]) + made.mix.bias[:, None, None]
+    torch.testing.assert_close(made(features), torch.cat([features, g], 1))
+    assert made.out_channels == K + O == made(features).shape[1]
+
+
+def test_phi_is_1_at_its_centre_and_between_0_and_1_elsewhere():
+    made = showing_phi()
+    at_centres = made.centers.detach().T.reshape(1, K, P, 1)
+    torch.testing.assert_close(
+        phi_of(made, at_centres)[0, :, :, 0].diagonal(), torch.ones(P, dtype=torch.float64), atol=1e-9, rtol=0
+    )
+    elsewhere = phi_of(made, maps())
+    assert elsewhere.min() > 0
+    assert elsewhere.max() <= 1
+
+
+# --- derivatives, of factor with power 2, at one pixel
+
+
+@pytest.fixture
+def pixel():
+    """Block, f, and for centre j the closed form's parts: phi_j, f - c_j."""
+    made = showing_phi(psi="factor")
+    features = maps(1, K, 1, 1).requires_grad_()
+    phi = phi_of(made, features).flatten()
+    return made, features, phi, features.detach().flatten() - made.centers.detach()
+
+
+@pytest.mark.parametrize("j", range(P))
+def test_gradient_by_f(pixel, j):
+    """dphi/df = -2 beta phi M (f - c)."""
+    made, features, phi, difference = pixel
+    (gradient,) = torch.autograd.grad(phi[j], features)
+    expected = -2 * made.beta[j] * phi[j] * (precision(made) @ difference[j])
+    torch.testing.assert_close(gradient.flatten(), expected.detach())
+
+
+@pytest.mark.parametrize("j", range(P))
+def test_gradient_by_beta(pixel, j):
+    """dphi/dbeta = -D phi, and dbeta/draw = sigmoid(raw)."""
+    made, features, phi, _ = pixel
+    (gradient,) = torch.autograd.grad(phi[j], made.raw_beta)
+    expected = torch.zeros(P, dtype=torch.float64)
+    distance = naive_distances(made, features.detach())[0, j, 0, 0]
+    expected[j] = -distance * phi[j] * made.raw_beta[j].sigmoid()
+    torch.testing.assert_close(gradient, expected.detach())
+
+
+@pytest.mark.parametrize("j", range(P))
+def test_gradient_by_A(pixel, j):
+    """dphi/dA = -2 beta phi (f - c)(f - c)^T A."""
+    made, _, phi, difference = pixel
+    (gradient,) = torch.autograd.grad(phi[j], made.A)
+    expected = -2 * made.beta[j] * phi[j] * torch.outer(difference[j], difference[j]) @ made.A
+    torch.testing.assert_close(gradient, expected.detach())
+
+
+@pytest.mark.parametrize("j", range(P))
+def test_gradient_by_centres(pixel, j):
+    """dphi/dc_j = +2 beta phi M (f - c_j), and no other centre's phi depends on c_j."""
+    made, _, phi, difference = pixel
+    (gradient,) = torch.autograd.grad(phi[j], made.centers)
+    expected = torch.zeros(P, K, dtype=torch.float64)
+    expected[j] = 2 * made.beta[j] * phi[j] * (precision(made) @ difference[j])
+    torch.testing.assert_close(gradient, expected.detach())
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("psi", PSI)
+def test_gradients_agree_with_finite_differences(psi, power):
+    made, features = block(psi=psi, distance_power=power), maps(1, K, 1, 2)
+    parameters = dict(made.named_parameters())
+
+    def function(features, *values):
+        return torch.func.functional_call(made, dict(zip(parameters, values, strict=True)), (features,))
+
+    inputs = [features, *(p.detach().clone() for p in parameters.values())]
+    assert torch.autograd.gradcheck(function, [i.requires_grad_() for i in inputs])
+
+
+# --- invariances
+
+
+@pytest.mark.parametrize("psi", PSI)
+def test_phi_does_not_change_when_features_and_centres_move_together(psi):
+    made, features, shift = showing_phi(psi=psi), maps(), maps(K, seed=2)
+    before = phi_of(made, features)
+    with torch.no_grad():
+        made.centers.add_(shift)
+    torch.testing.assert_close(phi_of(made, features + shift[:, None, None]), before)
+
+
+@pytest.mark.parametrize("psi", PSI)
+def test_phi_does_not_change_when_features_centres_and_psi_turn_together(psi):
+    made, features = showing_phi(psi=psi), maps()
+    turn, _ = torch.linalg.qr(maps(K, K, seed=2))
+    before = phi_of(made, features)
+    with torch.no_grad():
+        made.centers.copy_(made.centers @ turn.T)
+        if psi != "identity":
+            made.A.copy_(turn @ made.A)
+    torch.testing.assert_close(phi_of(made, torch.einsum("lk,bkhw->blhw", turn, features)), before)
+
+
+def test_beta_and_the_scale_of_m_trade_off():
+    made, features, s = showing_phi(psi="factor"), maps(), 3.0
+    before = phi_of(made, features)
+    with torch.no_grad():
+        made.raw_beta.copy_(_inverse_softplus(s * made.beta))
+        made.A.div_(s**0.5)
+    torch.testing.assert_close(phi_of(made, features), before)
+
+
+def test_a_of_the_identity_is_a_plain_radial_basis_network():
+    """At the start A = I, so learning Psi starts where not learning it stays."""
+    features = maps()
+    learned, plain = block(psi="factor", rank=K), block(psi="identity")
+    with torch.no_grad():
+        learned.A.copy_(torch.eye(K))
+        for name, tensor in plain.state_dict().items():
+            learned.state_dict()[name].copy_(tensor)
+    torch.testing.assert_close(learned(features), plain(features))
+
+
+def test_a_new_block_starts_at_the_identity():
+    made = RbfBlock(K, RbfMappingConfig(psi="factor"))
+    assert torch.equal(made.A, torch.eye(K))
+    assert (made.centers >= 0).all()
+    assert (made.centers <= 1).all()
+    assert torch.equal(made.mix.bias, torch.zeros(K))
+
+
+@pytest.mark.parametrize("psi", PSI)
+def test_at_beta_zero_no_input_gradient_passes_through_g(psi):
+    made, features = block(psi=psi), maps().requires_grad_()
+    with torch.no_grad():
+        made.raw_beta.fill_(-800.0)
+    assert made.beta.max() == 0
+    (gradient,) = torch.autograd.grad(made(features)[:, K:].sum(), features)
+    assert gradient.abs().max() == 0
+
+
+def test_float32_loses_little_to_the_expanded_form():
+    """|Rf|^2 - 2 Rf.Rc + |Rc|^2 cancels; what is left is within a few ulps of its largest term."""
+    exact, features = block(), maps() * 10
+    single = copy.deepcopy(exact).float()
+    scale = (exact.A.T @ features.flatten(2)).square().sum(1).max().item()
+    error = (single.distances(features.float()) - exact.distances(features)).abs().max().item()
+    assert error < 20 * torch.finfo(torch.float32).eps * scale
+
+
+def test_distances_are_never_negative_in_float32():
+    made = block().float()
+    at_centres = (made.centers.detach().T.reshape(1, K, P, 1) * (1 + 1e-7)).float()
+    assert made.distances(at_centres).min() >= 0
+
+
+def test_a_centre_hit_exactly_has_finite_gradients_at_power_1():
+    """The root has an infinite slope at 0."""
+    made = block(distance_power=1)
+    features = made.centers.detach().T.reshape(1, K, P, 1).clone().requires_grad_()
+    made(features).sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in (features, *made.parameters()))
+
+
+@pytest.mark.parametrize("value", [1e-4, 0.1, 1.0, 2.0, 30.0, 1e4])
+def test_inverse_softplus(value):
+    raw = _inverse_softplus(torch.tensor(value, dtype=torch.float64))
+    torch.testing.assert_close(torch.nn.functional.softplus(raw), torch.tensor(value, dtype=torch.float64))
+
+
+# --- which parameters there are
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        pytest.param({}, {"centers", "A", "raw_beta"}, id="both learned"),
+        pytest.param({"psi": "identity"}, {"centers", "raw_beta"}, id="psi not learned"),
+        pytest.param({"learn_beta": False}, {"centers", "A"}, id="beta not learned"),
+        pytest.param({"psi": "identity", "learn_beta": False}, {"centers"}, id="neither"),
+        pytest.param({"psi": "cholesky"}, {"centers", "A", "raw_beta"}, id="cholesky"),
+    ],
+)
+def test_a_block_has_the_parameters_of_its_ablation(settings, names):
+    made = RbfBlock(K, RbfMappingConfig(**settings))
+    assert {name for name, _ in made.named_parameters()} == names | {"mix.weight", "mix.bias"}
+    assert "raw_beta" in made.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("settings", "shapes"),
+    [
+        pytest.param({}, {"centers": (K, K), "A": (K, K), "mix.weight": (K, K, 1, 1)}, id="as many as channels"),
+        pytest.param({"centers": 7}, {"centers": (7, K), "A": (K, 7), "mix.weight": (K, 7, 1, 1)}, id="P"),
+        pytest.param({"outputs": 2}, {"centers": (K, K), "A": (K, K), "mix.weight": (2, K, 1, 1)}, id="O"),
+        pytest.param({"centers": 7, "rank": 2}, {"A": (K, 2)}, id="r"),
+    ],
+)
+def test_sizes(settings, shapes):
+    state = RbfBlock(K, RbfMappingConfig(**settings)).state_dict()
+    assert {name: tuple(state[name].shape) for name in shapes} == shapes
+
+
+# --- the defense
+
+TASK = Task((1, 28, 28), 10, NetworkSpec(width=3), OptimisationSpec(batch_size=32), 1, torch.device("cpu"))
+
+
+def batches(digits):
+    pixels, labels = (torch.from_numpy(array[:96]) for array in (digits.train.pixels, digits.train.labels))
+    return Batches(pixels, labels, TASK.optimisation, torch.Generator().manual_seed(0))
+
+
+def blocks(defense):
+    return [module for module in defense.model.modules() if isinstance(module, RbfBlock)]
+
+
+@pytest.mark.parametrize(
+    ("placement", "channels"),
+    [
+        pytest.param(("conv", "head"), [3, 6, 6, 12], id="both"),
+        pytest.param(("conv",), [3, 6, 6], id="conv"),
+        pytest.param(("head",), [6], id="head"),
+    ],
+)
+def test_blocks_stand_where_they_are_placed(placement, channels):
+    defense = RbfMapping(RbfMappingConfig(placement=placement), TASK)
+    assert [made.centers.shape[1] for made in blocks(defense)] == channels
+    assert defense.model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("learn_beta", [True, False], ids=["learned beta", "held beta"])
+@pytest.mark.parametrize(("psi", "power"), list(itertools.product(PSI, [1, 2])))
+def test_preparation_sets_beta_to_one_over_the_median_distance(psi, power, learn_beta, digits):
+    """Each block on what the calibrated blocks before it give, so the median of beta D is 1 in all of them."""
+    torch.manual_seed(0)
+    defense = RbfMapping(RbfMappingConfig(psi=psi, distance_power=power, learn_beta=learn_beta), TASK)
+    defense.prepare(batches(digits))
+    images, _ = next(iter(batches(digits)))
+    medians = []
+    for made in blocks(defense):
+        made.register_forward_pre_hook(
+            lambda made, inputs: medians.append((made.beta[:, None, None] * made.distances(inputs[0])).median().item())
+        )
+    defense.model(images)
+    assert medians == pytest.approx([1.0] * 4, rel=1e-4)
+
+
+def test_after_preparation_the_widths_stay(digits):
+    """Its hooks are gone: another batch calibrates nothing."""
+    defense = RbfMapping(RbfMappingConfig(), TASK)
+    defense.prepare(batches(digits))
+    before = [made.raw_beta.detach().clone() for made in blocks(defense)]
+    defense.model(torch.rand(4, 1, 28, 28))
+    assert all(torch.equal(made.raw_beta, b) for made, b in zip(blocks(defense), before, strict=True))
+
+
+def test_a_given_beta_is_not_calibrated(digits):
+    defense = RbfMapping(RbfMappingConfig(beta_init=2.0), TASK)
+    defense.prepare(batches(digits))
+    for made in blocks(defense):
+        torch.testing.assert_close(made.beta, torch.full_like(made.beta, 2.0))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"psi": psi, "learn_beta": beta, "distance_power": power}
+        for psi in PSI
+        for beta in (True, False)
+        for power in (1, 2)
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_every_ablation_trains(settings, digits):
+    torch.manual_seed(0)
+    defense = RbfMapping(RbfMappingConfig(**settings), TASK)
+    defense.prepare(batches(digits))
+    losses = [defense.train_epoch(batches(digits))["loss"] for _ in range(12)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("psi", PSI)
+def test_metrics_name_beta_and_the_scale_of_a_of_each_block(psi, digits):
+    defense = RbfMapping(RbfMappingConfig(psi=psi), TASK)
+    metrics = defense.train_epoch(batches(digits))
+    for number, made in enumerate(blocks(defense), 1):
+        assert metrics[f"beta_{number}"] == pytest.approx(made.beta.mean().item())
+        if psi == "identity":
+            assert f"psi_norm_{number}" not in metrics
+        else:
+            assert metrics[f"psi_norm_{number}"] == pytest.approx(made.A.norm().item())
+
+
+@pytest.mark.parametrize("name", ["raw_beta", "A"])
+def test_what_is_not_learned_does_not_move(name, digits):
+    config = RbfMappingConfig(learn_beta=name != "raw_beta")
+    defense = RbfMapping(config, TASK)
+    before = [getattr(made, name).detach().clone() for made in blocks(defense)]
+    defense.train_epoch(batches(digits))
+    moved = [not torch.equal(getattr(made, name), b) for made, b in zip(blocks(defense), before, strict=True)]
+    assert moved == [name == "A"] * 4

@@ -1,0 +1,277 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from trainables import evaluation
+from trainables.attacks import ATTACKS, Attack
+from trainables.attacks.starts import uniform_noise
+from trainables.evaluation import craft, evaluate_attacked, evaluate_clean, evaluate_transferred, frozen
+from trainables.specs import AttackSpec, attack_spec
+
+PGD = {"name": "pgd", "eps": (0.005, 0.02, 0.05)}
+
+
+class FakeSpec(AttackSpec):
+    """An attack that a test writes."""
+
+    name: str = "fake"
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Register `perturb(images, labels, eps)`, or a whole `attack`, under the name fake; return its spec."""
+
+    def register(perturb=None, eps=(0.1,), attack=None):
+        def perturbing(view, images, labels, *, eps, spec, starts, stop_early):
+            return perturb(images, labels, eps)
+
+        monkeypatch.setitem(ATTACKS, "fake", Attack(FakeSpec, attack or perturbing))
+        return attack_spec({"name": "fake", "eps": eps})
+
+    return register
+
+
+def mixed_model():
+    """A model with parts in training and in evaluation mode, with and without gradients of parameters."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 5), nn.Dropout(0.5), nn.Linear(5, 2))
+    model.train()
+    model[2].eval()
+    model[3].weight.requires_grad_(False)
+    return model
+
+
+def condition(model):
+    return [module.training for module in model.modules()], [p.requires_grad for p in model.parameters()]
+
+
+# --- holding a model still
+
+
+def test_frozen_models_are_in_evaluation_mode_without_gradients():
+    model = mixed_model()
+    with frozen(model):
+        assert condition(model) == ([False] * 5, [False] * 4)
+
+
+@pytest.mark.parametrize("models", [1, 2], ids=["once", "as model and as view"])
+def test_frozen_restores_each_module_and_each_parameter_even_after_an_error(models):
+    model = mixed_model()
+    before = condition(model)
+    with pytest.raises(KeyError, match="inside"), frozen(*[model] * models):
+        raise KeyError("inside")
+    assert condition(model) == before
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["that works", "that fails"])
+def test_an_attack_leaves_the_model_as_it_was(fails, fake, linear):
+    def perturb(images, labels, eps):
+        if fails:
+            raise ArithmeticError("the attack broke down")
+        return images
+
+    model = mixed_model()
+    before = condition(model)
+    arguments = {"attack": fake(perturb), "seed": 0}
+    labels = evaluate_clean(model, linear.images, linear.labels).prediction
+    if fails:
+        with pytest.raises(ArithmeticError, match="broke down"):
+            evaluate_attacked(model, model, linear.images, torch.from_numpy(labels), **arguments)
+        with pytest.raises(ArithmeticError, match="broke down"):
+            craft(model, linear.images, linear.labels, **arguments)
+    else:
+        evaluate_attacked(model, model, linear.images, torch.from_numpy(labels), **arguments)
+        craft(model, linear.images, linear.labels, **arguments)
+    assert condition(model) == before
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+# --- clean
+
+
+@pytest.mark.parametrize("size", [1, 3, 256])
+def test_clean_accuracy_is_that_of_the_argmax(size, linear, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", size)
+    labels = linear.labels.clone()
+    labels[[1, 4]] = 1 - labels[[1, 4]]
+    outcome = evaluate_clean(linear.model, linear.images, labels)
+    assert outcome.prediction.tolist() == linear.labels.tolist()
+    assert outcome.correct.tolist() == [i not in (1, 4) for i in range(8)]
+    assert outcome.eps == 0
+    assert outcome.distance.tolist() == [0.0] * 8
+
+
+def test_images_are_scaled_to_0_1():
+    seen = []
+
+    class Watched(nn.Module):
+        def forward(self, images):
+            seen.append(images)
+            return images.flatten(1)
+
+    evaluate_clean(Watched(), torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8), torch.tensor([2]))
+    torch.testing.assert_close(seen[0], torch.tensor([[[[0.0, 0.2, 1.0]]]]))
+
+
+# --- attacked
+
+
+def test_misclassified_examples_are_never_attacked(fake, linear):
+    labels = linear.labels.clone()
+    labels[[1, 4]] = 1 - labels[[1, 4]]
+    attacked = []
+
+    def perturb(images, labels, eps):
+        attacked.append(images)
+        return images + eps / 2
+
+    attack = fake(perturb, eps=(0.001, 0.002))
+    outcomes = evaluate_attacked(linear.model, linear.model, linear.images, labels, attack=attack, seed=0)
+    others = torch.tensor([0, 2, 3, 5, 6, 7])
+    assert torch.equal(attacked[0], linear.images[others] / 255)
+    for outcome in outcomes:
+        assert outcome.distance[[1, 4]].tolist() == [0, 0]
+        assert not outcome.correct[[1, 4]].any()
+        np.testing.assert_allclose(outcome.distance[others], outcome.eps / 2, rtol=1e-3)
+
+
+def test_what_a_smaller_eps_broke_is_not_attacked_again(fake, linear):
+    """The fake makes one image grey, which is of the other class."""
+    grey = torch.full((1, 1, 6, 6), 0.5)
+    chosen = (linear.labels != linear.model(grey).argmax()).nonzero()[0].item()
+    attacked = []
+
+    def perturb(images, labels, eps):
+        attacked.append(len(images))
+        is_chosen = (images == linear.images[chosen] / 255).flatten(1).all(1)
+        return torch.where(is_chosen[:, None, None, None], grey, images)
+
+    attack = fake(perturb, eps=(0.5, 0.6))
+    arguments = linear.model, linear.model, linear.images, linear.labels
+    first, second = evaluate_attacked(*arguments, attack=attack, seed=0)
+    assert attacked == [8, 7]
+    assert first.correct.tolist() == second.correct.tolist() == [i != chosen for i in range(8)]
+    assert first.distance[chosen] == second.distance[chosen] > 0
+
+
+def test_the_view_is_attacked_and_the_model_judges(linear):
+    """Against a view that answers the opposite, the model is not fooled but confirmed."""
+    opposite = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    opposite.load_state_dict({k: -v for k, v in linear.model.state_dict().items()})
+    attack = attack_spec({"name": "fgsm", "eps": linear.grid("linf")})
+    outcomes = evaluate_attacked(linear.model, opposite, linear.images, linear.labels, attack=attack, seed=0)
+    assert all(outcome.correct.all() for outcome in outcomes)
+
+
+LEAVING = {
+    "the ball": (lambda images, eps: images + 1.01 * eps, 0.1, r"<= 0\.1 .* got 0\.101"),
+    "the box below": (lambda images, eps: -images * 1e-9, 1.0, r"must hold, got .*, \[-"),
+    "the box above": (lambda images, eps: images.clamp_min(1 + 1e-6), 1.0, r"must hold, got .*, 1\.0000009"),
+    "the numbers": (lambda images, eps: images * torch.nan, 0.1, "must hold, got nan"),
+}
+leaving = pytest.mark.parametrize(("perturb", "eps", "message"), LEAVING.values(), ids=LEAVING)
+
+
+@leaving
+def test_an_attack_that_leaves_its_bounds_is_an_error(perturb, eps, message, fake, linear):
+    attack = fake(lambda images, labels, eps: perturb(images, eps), eps=(eps,))
+    with pytest.raises(RuntimeError, match=f"attack fake left its bounds: .*{message}"):
+        evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=attack, seed=0)
+
+
+@leaving
+def test_transferred_examples_that_leave_their_bounds_are_an_error(perturb, eps, message, fake, linear):
+    attack = fake(lambda images, labels, eps: images, eps=(eps,))
+    crafted = {repr(eps): perturb(linear.images / 255, eps)}
+    with pytest.raises(RuntimeError, match=f"attack fake left its bounds: .*{message}"):
+        evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+
+
+def test_rounding_at_the_edge_of_the_ball_is_no_error(fake, linear):
+    attack = fake(lambda images, labels, eps: images + eps * (1 + 1e-6), eps=(0.001, 0.1))
+    assert len(evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=attack, seed=0)) == 2
+
+
+def test_a_model_that_is_always_wrong_is_evaluated(linear):
+    attack = attack_spec(PGD)
+    outcomes = evaluate_attacked(linear.model, linear.model, linear.images, 1 - linear.labels, attack=attack, seed=0)
+    assert [outcome.correct.sum() for outcome in outcomes] == [0, 0, 0]
+
+
+def test_outcomes_of_different_eps_share_no_memory(linear):
+    first, *_, last = evaluate_attacked(
+        linear.model, linear.model, linear.images, linear.labels, attack=attack_spec(PGD), seed=0
+    )
+    assert not np.shares_memory(first.distance, last.distance)
+    assert not np.shares_memory(first.prediction, last.prediction)
+
+
+def to_its_start(view, images, labels, *, eps, spec, starts, stop_early):
+    """An attack that ends where it starts, after a restart."""
+    return images + eps * starts(1)
+
+
+@pytest.mark.parametrize("size", [1, 3, 256])
+def test_each_example_has_its_own_start_whatever_its_batch(size, fake, linear, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", size)
+    attack = fake(attack=to_its_start, eps=(1e-4,))
+    noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, restart=1)
+    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=9)
+    assert torch.equal(crafted["0.0001"], linear.images / 255 + 1e-4 * noise)
+
+
+@pytest.mark.parametrize("size", [1, 3, 256])
+def test_an_examples_start_does_not_depend_on_which_others_are_attacked(size, fake, linear, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", size)
+    attack = fake(attack=to_its_start, eps=(1e-4,))
+    labels = linear.labels.clone()
+    labels[[0, 4]] = 1 - labels[[0, 4]]
+    (outcome,) = evaluate_attacked(linear.model, linear.model, linear.images, labels, attack=attack, seed=9)
+    noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, restart=1)
+    expected = 1e-4 * noise.flatten(1).abs().amax(1)
+    expected[[0, 4]] = 0
+    np.testing.assert_allclose(outcome.distance, expected, atol=1e-7)
+    assert len(set(outcome.distance.round(8))) > 4
+
+
+# --- transferred
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_transfer_onto_its_own_linear_source_is_the_white_box_attack(norm, linear):
+    """The direction is the same everywhere, so an attack that runs to its end breaks what an early stop breaks."""
+    attack = attack_spec({"name": "fgsm", "norm": norm, "eps": linear.grid(norm)})
+    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=0)
+    transferred = evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+    direct = evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=attack, seed=0)
+    assert [o.eps for o in transferred] == list(attack.eps)
+    for there, here in zip(transferred, direct, strict=True):
+        assert there.correct.tolist() == here.correct.tolist()
+
+
+def test_every_example_is_crafted_even_what_the_source_gets_wrong(linear):
+    wrong = 1 - linear.labels
+    crafted = craft(linear.model, linear.images, wrong, attack=attack_spec(PGD), seed=0)
+    assert list(crafted) == ["0.005", "0.02", "0.05"]
+    for eps, found in crafted.items():
+        distance = (found - linear.images / 255).flatten(1).abs().amax(1)
+        torch.testing.assert_close(distance, torch.full((8,), float(eps)), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_crafting_does_not_depend_on_the_batch_size(size, linear, monkeypatch):
+    arguments = {"attack": attack_spec(PGD), "seed": 0}
+    whole = craft(linear.model, linear.images, linear.labels, **arguments)
+    monkeypatch.setattr(evaluation, "BATCH", size)
+    parts = craft(linear.model, linear.images, linear.labels, **arguments)
+    for eps in whole:
+        torch.testing.assert_close(whole[eps], parts[eps])
+
+
+def test_a_transfer_target_is_judged_only_on_what_it_gets_right_clean(linear):
+    """The target answers the opposite of the source: clean all wrong, so broken, and not perturbed."""
+    attack = attack_spec(PGD)
+    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=0)
+    for outcome in evaluate_transferred(linear.model, crafted, linear.images, 1 - linear.labels, attack=attack):
+        assert not outcome.correct.any()
+        assert outcome.distance.tolist() == [0.0] * 8

@@ -1,0 +1,350 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from trainables.attacks import ATTACKS
+from trainables.attacks.ascent import PgdSpec
+from trainables.defenses import DEFENSES
+from trainables.errors import InputError
+from trainables.networks import NETWORKS
+from trainables.networks.cnn3 import CNN3
+from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
+
+TRAINING = {
+    "dataset": {"name": "digits"},
+    "network": {"name": "cnn3"},
+    "defense": {"name": "rbf_mapping"},
+    "epochs": 7,
+    "seed": 3,
+}
+OTHER_TRAINING = {
+    "dataset.name": "mnist",
+    "dataset.digest": "0123",
+    "dataset.image_size": 32,
+    "dataset.train_examples": 100,
+    "dataset.validation_fraction": 0.2,
+    "network.name": "another",
+    "network.width": 16,
+    "defense.name": "another",
+    "defense.psi": "cholesky",
+    "defense.learn_beta": False,
+    "defense.beta_init": 2.0,
+    "defense.centers": 5,
+    "defense.outputs": 5,
+    "defense.rank": 5,
+    "defense.distance_power": 1,
+    "defense.placement": ["conv"],
+    "defense.jitter": 1e-2,
+    "optimisation.optimizer": "sgd",
+    "optimisation.lr": 1e-2,
+    "optimisation.momentum": 0.5,
+    "optimisation.weight_decay": 1e-4,
+    "optimisation.schedule": "cosine",
+    "optimisation.milestones": [2],
+    "optimisation.gamma": 0.5,
+    "optimisation.batch_size": 64,
+    "optimisation.augmentation": ["crop"],
+    "optimisation.patience": 3,
+    "epochs": 8,
+    "seed": 4,
+}
+EVALUATION = {"model": "m", "attack": {"name": "pgd", "eps": [0.1]}}
+OTHER_EVALUATION = {
+    "model": "n",
+    "attack.name": "another",
+    "attack.norm": "l2",
+    "attack.eps": [0.2],
+    "attack.view": "static",
+    "attack.loss": None,  # there is one loss so far
+    "attack.steps": 20,
+    "attack.step_size": 0.01,
+    "attack.relative_step": 0.1,
+    "attack.random_start": False,
+    "attack.restarts": 2,
+    "source": "s",
+    "split": "validation",
+    "examples": 10,
+    "seed": 1,
+}
+
+
+def leaves(nested, prefix=""):
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def with_setting(nested, key, value):
+    first, _, rest = key.partition(".")
+    return nested | {first: with_setting(nested.get(first, {}), rest, value) if rest else value}
+
+
+def reversed_keys(nested):
+    return {k: reversed_keys(v) if isinstance(v, dict) else v for k, v in reversed(nested.items())}
+
+
+@pytest.fixture
+def _another(monkeypatch):
+    """Register a network, a defense and an attack that differ from known ones by name only."""
+
+    class AnotherConfig(DEFENSES["rbf_mapping"].Config):
+        name: str = "another"
+
+    class Another:
+        Config = AnotherConfig
+
+    class AnotherSpec(PgdSpec):
+        name: str = "another"
+
+    monkeypatch.setitem(NETWORKS, "another", CNN3)
+    monkeypatch.setitem(DEFENSES, "another", Another)
+    monkeypatch.setitem(ATTACKS, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft))
+
+
+# --- fingerprints
+
+
+@pytest.mark.parametrize(
+    ("spec", "values", "other"),
+    [
+        pytest.param(TrainingSpec, TRAINING, OTHER_TRAINING, id="training"),
+        pytest.param(EvaluationSpec, EVALUATION, OTHER_EVALUATION, id="evaluation"),
+    ],
+)
+def test_the_table_of_other_values_names_every_field(spec, values, other):
+    assert set(other) == set(leaves(spec.model_validate(values).model_dump()))
+
+
+@pytest.mark.usefixtures("_another")
+@pytest.mark.parametrize(("key", "value"), OTHER_TRAINING.items(), ids=OTHER_TRAINING)
+def test_training_fingerprint_changes_with(key, value):
+    changed = TrainingSpec.model_validate(with_setting(TRAINING, key, value))
+    assert changed.fingerprint != TrainingSpec.model_validate(TRAINING).fingerprint
+
+
+@pytest.mark.usefixtures("_another")
+@pytest.mark.parametrize(
+    ("key", "value"), [pytest.param(k, v, id=k) for k, v in OTHER_EVALUATION.items() if v is not None]
+)
+def test_evaluation_fingerprint_changes_with(key, value):
+    changed = EvaluationSpec.model_validate(with_setting(EVALUATION, key, value))
+    assert changed.fingerprint != EvaluationSpec.model_validate(EVALUATION).fingerprint
+
+
+def test_evaluation_fingerprint_tells_clean_from_attacked():
+    assert EvaluationSpec(model="m").fingerprint != EvaluationSpec(**EVALUATION).fingerprint
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(reversed_keys(TRAINING), id="keys in another order"),
+        pytest.param(TRAINING | {"dataset": "digits", "network": "cnn3", "defense": "rbf_mapping"}, id="names alone"),
+        pytest.param(TRAINING | {"optimisation": {"lr": 0.001, "batch_size": 128}}, id="defaults written out"),
+        pytest.param(TRAINING | {"epochs": 7.0, "optimisation": {"weight_decay": 0}}, id="int for float"),
+    ],
+)
+def test_one_training_has_one_fingerprint_however_it_is_written(values):
+    assert TrainingSpec(**values).fingerprint == TrainingSpec(**TRAINING).fingerprint
+
+
+def test_fingerprints_are_the_same_in_another_process():
+    code = (
+        "import json, sys; from trainables.specs import EvaluationSpec, TrainingSpec;"
+        "training, evaluation = json.load(sys.stdin);"
+        "print(TrainingSpec(**training).fingerprint, EvaluationSpec(**evaluation).fingerprint)"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps([reversed_keys(TRAINING), reversed_keys(EVALUATION)]),
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = [TrainingSpec(**TRAINING).fingerprint, EvaluationSpec(**EVALUATION).fingerprint]
+    assert there.stdout.split() == here
+
+
+def test_a_parquet_folder_counts_by_its_content_and_not_by_its_place():
+    def fingerprint(name, digest):
+        return TrainingSpec(dataset={"name": name, "digest": digest}, defense="none").fingerprint
+
+    assert fingerprint("parquet:/a", "1") == fingerprint("parquet:/b", "1")
+    assert fingerprint("parquet:/a", "1") != fingerprint("parquet:/a", "2")
+
+
+def test_a_datasets_key_keeps_the_place_of_a_parquet_folder():
+    """Two places of one content are two things to load."""
+    assert DatasetSpec(name="parquet:/a", digest="1").key != DatasetSpec(name="parquet:/b", digest="1").key
+
+
+def test_crafting_fingerprint_does_not_depend_on_the_target():
+    attack = EVALUATION["attack"]
+    targets = [EvaluationSpec(model=model, source="s", attack=attack) for model in ("a", "b")]
+    at_home = EvaluationSpec(model="s", attack=attack)
+    assert {spec.crafting_fingerprint for spec in [*targets, at_home]} == {at_home.crafting_fingerprint}
+    assert targets[0].fingerprint != targets[1].fingerprint
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"source": "t"},
+        {"seed": 1},
+        {"split": "validation"},
+        {"examples": 5},
+        {"attack": {"name": "pgd", "eps": [0.2]}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_crafting_fingerprint_changes_with(changed):
+    values = EVALUATION | {"source": "s"}
+    there, here = EvaluationSpec(**(values | changed)), EvaluationSpec(**values)
+    assert there.crafting_fingerprint != here.crafting_fingerprint
+
+
+@pytest.mark.parametrize("defense", DEFENSES)
+def test_a_training_spec_comes_back_from_json_with_its_defenses_own_config(defense):
+    spec = TrainingSpec(defense=defense, optimisation={"milestones": (1, 2)})
+    back = TrainingSpec.model_validate_json(spec.model_dump_json())
+    assert back == spec
+    assert type(back.defense) is DEFENSES[defense].Config
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_evaluation_spec_comes_back_from_json_with_its_attacks_own_spec(attack):
+    spec = EvaluationSpec(model="m", attack={"name": attack, "eps": ["8/255"]})
+    back = EvaluationSpec.model_validate_json(spec.model_dump_json())
+    assert back == spec
+    assert type(back.attack) is ATTACKS[attack].Spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        pytest.param(TrainingSpec(**TRAINING), "epochs", id="training"),
+        pytest.param(TrainingSpec(**TRAINING).defense, "psi", id="defense"),
+        pytest.param(TrainingSpec(**TRAINING).optimisation, "lr", id="optimisation"),
+        pytest.param(EvaluationSpec(**EVALUATION), "seed", id="evaluation"),
+        pytest.param(EvaluationSpec(**EVALUATION).attack, "eps", id="attack"),
+    ],
+)
+def test_specs_are_frozen(spec, field):
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(spec, field, 1)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        pytest.param("epoch", 3, r"unknown key 'epoch'\. Did you mean 'epochs'\?", id="key"),
+        pytest.param("optimisation.learn_rate", 1, r"unknown key 'learn_rate'.*Known: .*lr", id="key of optimisation"),
+        pytest.param("dataset.imagesize", 1, "Did you mean 'image_size'", id="key of dataset"),
+        pytest.param("network.widht", 1, "Did you mean 'width'", id="key of network"),
+        pytest.param("defense.learn_betta", 1, "Did you mean 'learn_beta'", id="key of defense"),
+        pytest.param("dataset.name", "digit", "unknown dataset 'digit'. Did you mean 'digits'", id="dataset"),
+        pytest.param("dataset.name", "parquet:", "needs a folder", id="parquet without folder"),
+        pytest.param("network.name", "cnn4", "unknown network 'cnn4'. Did you mean 'cnn3'", id="network"),
+        pytest.param("defense.name", "rbf_map", "unknown defense 'rbf_map'. Did you mean 'rbf_mapping'", id="defense"),
+        pytest.param("defense.psi", "diagonal", r"psi: input should be 'factor', .*got 'diagonal'", id="psi"),
+        pytest.param("defense.placement", [], "placement: .*at least 1", id="no placement"),
+        pytest.param("optimisation.lr", -1.0, "greater than 0", id="negative lr"),
+        pytest.param("optimisation.lr", float("nan"), "finite", id="lr nan"),
+        pytest.param("optimisation.lr", "1e400", "finite", id="lr infinite"),
+        pytest.param("optimisation.momentum", 1.0, "less than 1", id="momentum 1"),
+        pytest.param("optimisation.batch_size", 0, "greater than 0", id="batch size 0"),
+        pytest.param("optimisation.optimizer", "adamw", "'adam' or 'sgd'", id="optimizer"),
+        pytest.param("optimisation.augmentation", ["rotate"], "'crop' or 'flip'", id="augmentation"),
+        pytest.param("dataset.validation_fraction", 1.0, "less than 1", id="all held out"),
+        pytest.param("dataset.train_examples", 0, "greater than 0", id="no examples"),
+        pytest.param("epochs", 0, "greater than 0", id="no epochs"),
+        pytest.param("epochs", 1.5, "fractional part", id="half an epoch"),
+        pytest.param("seed", -1, "greater than or equal to 0", id="negative seed"),
+    ],
+)
+def test_training_spec_refuses(key, value, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainingSpec.model_validate(with_setting(TRAINING, key, value))
+
+
+def test_a_training_without_a_defense_is_refused():
+    with pytest.raises(ValidationError, match=r"defense\n\s+Field required"):
+        TrainingSpec()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"eps": [8]}, r"must be in \(0, 1\] for norm linf, got 8.0 \(did you mean 8/255\?\)", id="eps 8"),
+        pytest.param({"eps": [0.1, 300]}, r"must be in \(0, 1\] for norm linf, got 300.0\.?$", id="eps 300"),
+        pytest.param({"eps": [0.2, 0.1]}, r"eps must ascend without repeats, got \[0\.2, 0\.1\]", id="descending"),
+        pytest.param({"eps": [0.1, "1/10"]}, r"must ascend without repeats, got \[0\.1, 0\.1\]", id="repeated"),
+        pytest.param({"eps": []}, "at least one", id="no eps"),
+        pytest.param({"eps": [0]}, "greater than 0", id="eps 0"),
+        pytest.param({"eps": [-0.1]}, "greater than 0", id="negative eps"),
+        pytest.param({"eps": ["8%"]}, "'8%'", id="eps that is no number"),
+        pytest.param({"eps": [float("nan")]}, "got nan", id="eps nan"),
+        pytest.param({"eps": 0.1}, "eps: .*valid tuple", id="eps alone"),
+        pytest.param({}, "eps: field required", id="eps missing"),
+        pytest.param({"eps": [0.1], "steps": 0}, "steps: .*greater than 0, got 0", id="no steps"),
+        pytest.param({"eps": [0.1], "step_size": 2}, "less than or equal to 1", id="step beyond the image scale"),
+        pytest.param(
+            {"eps": [0.1], "step_size": 0.1, "relative_step": 0.1},
+            "step_size or relative_step, not both",
+            id="two steps",
+        ),
+        pytest.param({"eps": [0.1], "restarts": 2, "random_start": False}, "repeat themselves", id="equal restarts"),
+        pytest.param({"eps": [0.1], "norm": "l1"}, "'linf' or 'l2'", id="norm"),
+        pytest.param({"eps": [0.1], "step": 3}, "unknown key 'step'. Did you mean 'steps'", id="key"),
+        pytest.param({"name": "pdg", "eps": [0.1]}, "unknown attack 'pdg'. Did you mean 'pgd'", id="attack"),
+        pytest.param({"name": None, "eps": [0.1]}, "unknown attack None. Known: fgsm, pgd", id="no attack"),
+    ],
+)
+def test_attack_spec_refuses(values, message):
+    with pytest.raises(InputError, match=message):
+        attack_spec({"name": "pgd"} | values)
+
+
+def test_an_attack_must_be_a_mapping():
+    with pytest.raises(InputError, match="must be a mapping with a name and an eps grid, got 'pgd'"):
+        attack_spec("pgd")
+
+
+def test_eps_may_be_a_fraction_of_the_8_bit_scale():
+    assert attack_spec({"name": "fgsm", "eps": ["8/255", "0.3"]}).eps == (8 / 255, 0.3)
+
+
+def test_eps_of_l2_may_exceed_one():
+    assert attack_spec({"name": "fgsm", "norm": "l2", "eps": [0.5, 3]}).eps == (0.5, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "step"),
+    [
+        pytest.param({}, 2.5 / 40 * 0.2, id="default"),
+        pytest.param({"steps": 10}, 2.5 / 10 * 0.2, id="default follows the steps"),
+        pytest.param({"relative_step": 0.25}, 0.25 * 0.2, id="relative"),
+        pytest.param({"step_size": 0.01}, 0.01, id="absolute"),
+    ],
+)
+def test_pgd_step(settings, step):
+    assert attack_spec({"name": "pgd", "eps": [0.2]} | settings).step(0.2) == pytest.approx(step)
+
+
+def test_explain_gives_a_line_an_error_with_key_rule_and_value():
+    with pytest.raises(ValidationError) as caught:
+        TrainingSpec(defense="none", epochs=0, seed="x")
+    assert explain(caught.value).split("\n") == [
+        "epochs: input should be greater than 0, got 0.",
+        "seed: input should be a valid integer, unable to parse string as an integer, got 'x'.",
+    ]
