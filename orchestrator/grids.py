@@ -17,6 +17,12 @@ from trainables.specs import Frozen, TrainingSpec
 
 Point = dict[str, Any]
 DEFENSE = canonical("defense")
+INFERENCE = "inference."
+
+
+def is_inference(key: str) -> bool:
+    """Whether a key is a setting at test time, which never retrains."""
+    return key.startswith(INFERENCE)
 
 
 def check_keys(
@@ -28,7 +34,7 @@ def check_keys(
     names = [name for scope in scopes for name in _values(scope.get(DEFENSE, ()))]
     spec = TrainingSpec.model_validate({"defense": "none"}).model_dump(exclude={"seed"})
     known = set(flatten(spec)) - {"dataset.digest"}
-    known |= {f"defense.{leaf}" for name in names for leaf in _config_keys(name)}
+    known |= {key for name in names for key in _defense_fields(name)}
     for key in (key for scope in scopes for key in scope):
         if key not in known:
             raise _unknown_key(key, known, study)
@@ -51,18 +57,34 @@ def _values(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _config_keys(defense: str) -> set[str]:
-    if not isinstance(defense, str) or defense not in DEFENSES:
-        raise unknown("defense", defense, DEFENSES)
-    return set(DEFENSES[defense].Config.model_fields)
+def _defense_fields(name: str) -> dict[str, Any]:
+    """Return a defense's keys and their types: `defense.*` to train it, `inference.*` to predict with it."""
+    if not isinstance(name, str) or name not in DEFENSES:
+        raise unknown("defense", name, DEFENSES)
+    return _fields_below(DEFENSES[name].Config, "defense.") | _fields_below(DEFENSES[name].Inference, INFERENCE)
+
+
+def _fields_below(config: type[Frozen], prefix: str = "") -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for leaf, field in config.model_fields.items():
+        fields[prefix + leaf] = field.annotation
+        for nested in _models_in(field.annotation):
+            fields |= _fields_below(nested, f"{prefix}{leaf}.")
+    return fields
+
+
+def _models_in(annotation: Any) -> list[type[Frozen]]:
+    """Return the nested configs that an annotation allows, in it or in its union."""
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def concerns(key: str, point: Mapping[str, Any]) -> bool:
     """Whether a setting concerns a point: a defense's key concerns only the defenses that have it."""
-    if not key.startswith("defense."):
+    if not key.startswith(("defense.", INFERENCE)):
         return True
-    names = _values(point.get("defense.name", "none"))
-    return any(key.removeprefix("defense.") in _config_keys(name) for name in names)
+    return any(key in _defense_fields(name) for name in _values(point.get(DEFENSE, "none")))
 
 
 def apply_to_grids(
@@ -114,12 +136,8 @@ def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
 
 def _holds_sequence(key: str) -> bool:
     """Whether one value of a key is a list, such as the milestones of a schedule."""
-    section, _, leaf = key.rpartition(".")
-    spec = TrainingSpec.model_validate({"defense": "none"})
-    configs: list[type[Frozen]] = [type(getattr(spec, section) if section else spec)]
-    if section == "defense":
-        configs = [defense.Config for defense in DEFENSES.values()]
-    return any(_is_sequence(config.model_fields[leaf].annotation) for config in configs if leaf in config.model_fields)
+    scopes = [_fields_below(TrainingSpec), *map(_defense_fields, DEFENSES)]
+    return any(_is_sequence(fields[key]) for fields in scopes if key in fields)
 
 
 def _is_sequence(annotation: Any) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from orchestrator.grids import (
     check_keys,
     concerns,
     hashable,
+    is_inference,
     points_of,
     with_whole_keys,
 )
@@ -29,6 +31,7 @@ from orchestrator.settings import canonical, flatten, nest
 from orchestrator.store import Store
 from orchestrator.study import CLEAN, SCALES, Study
 from trainables.data import resolve
+from trainables.defenses import DEFENSES
 from trainables.errors import InputError, unknown
 from trainables.specs import AttackSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
 
@@ -46,11 +49,20 @@ class Axis:
 
 @dataclass(frozen=True)
 class Variant:
-    """A row: one point of the search space; `models` maps a seed to its TrainingSpec's fingerprint."""
+    """A row: one point of the search space.
+
+    `models` maps a seed to its TrainingSpec's fingerprint; rows that differ in `inference` alone share models.
+    """
 
     label: str
     settings: Mapping[str, Any]
     models: Mapping[int, str]
+    inference: Mapping[str, Any]
+
+    @property
+    def inference_label(self) -> str:
+        """What tells the row from others of its models: its settings at test time, as the label writes them."""
+        return " ".join(f"{k.rpartition('.')[2]}={as_text(v)}" for k, v in self.settings.items() if is_inference(k))
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,11 @@ class Plan:
             return name
         settings = json.dumps([self.overrides, self.seeds], sort_keys=True)
         return f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
+
+    def name_of(self, model: str) -> str:
+        """Name a model as its rows are labelled, less what varies at test time."""
+        variant = next(v for v in self.variants if model in v.models.values())
+        return variant.label.removesuffix(variant.inference_label).rstrip()
 
     def attack_of(self, column: str) -> AttackSpec | None:
         """Return the attack of a column; None for the clean one."""
@@ -210,22 +227,30 @@ def _variants(
     variants: dict[tuple[str, ...], Variant] = {}
     trainings: dict[str, TrainingSpec] = {}
     for point in points:
-        asked = {**settings, **point}
-        mine = {key: value for key, value in asked.items() if concerns(key, asked)}
-        spec: TrainingSpec = _checked(TrainingSpec.model_validate, nest(mine))
-        spec = spec.model_copy(update={"dataset": resolve(spec.dataset)})
+        spec, inference = _specs_of({**settings, **point})
         by_seed = {seed: spec.model_copy(update={"seed": seed}) for seed in seeds}
         models = {seed: s.fingerprint for seed, s in by_seed.items()}
-        if tuple(models.values()) not in variants:
+        identity = (*models.values(), json.dumps(inference, sort_keys=True))
+        if identity not in variants:
             label = _label(spec, point, taken={v.label for v in variants.values()})
-            variants[tuple(models.values())] = Variant(label, point, models)
+            variants[identity] = Variant(label, point, models, inference)
             trainings |= {s.fingerprint: s for s in by_seed.values()}
     return list(variants.values()), trainings
 
 
+def _specs_of(settings: Mapping[str, Any]) -> tuple[TrainingSpec, dict[str, Any]]:
+    """Return a point's TrainingSpec and its defense's settings at test time, all of them written out."""
+    nested = nest({key: value for key, value in settings.items() if concerns(key, settings)})
+    asked = nested.pop("inference", {})
+    spec: TrainingSpec = _checked(TrainingSpec.model_validate, nested)
+    inference = _checked(DEFENSES[spec.defense.name].Inference.model_validate, asked, "inference")
+    return spec.model_copy(update={"dataset": resolve(spec.dataset)}), inference.model_dump(mode="json")
+
+
 def _label(spec: TrainingSpec, point: Point, taken: Collection[str]) -> str:
     """Name a row by its defense and the last words of its keys, or by whole keys where another row has that name."""
-    settings = {key.removesuffix(".name"): as_text(value) for key, value in point.items() if key != DEFENSE}
+    keys = sorted((key for key in point if key != DEFENSE), key=is_inference)  # what varies at test time comes last
+    settings = {key.removesuffix(".name"): as_text(point[key]) for key in keys}
     short = " ".join([spec.defense.name, *(f"{key.rpartition('.')[2]}={text}" for key, text in settings.items())])
     return short if short not in taken else " ".join([spec.defense.name, *(f"{k}={t}" for k, t in settings.items())])
 
@@ -256,12 +281,13 @@ def _evaluations(
 ) -> tuple[dict[tuple[str, str, int], str], dict[str, EvaluationSpec]]:
     cells: dict[tuple[str, str, int], EvaluationSpec] = {}
     for variant in variants:
+        views = DEFENSES[trainings[next(iter(variant.models.values()))].defense.name].views
         for seed, model in variant.models.items():
-            cells[variant.label, CLEAN, seed] = EvaluationSpec(model=model, examples=examples)
+            ask = partial(EvaluationSpec, model=model, inference=variant.inference, examples=examples)
+            cells[variant.label, CLEAN, seed] = ask()
             for column, attack in attacks.items():
-                cells[variant.label, column, seed] = EvaluationSpec(
-                    model=model, attack=attack, examples=examples, seed=seed
-                )
+                if attack.view in views:
+                    cells[variant.label, column, seed] = ask(attack=attack, seed=seed)
     for column, transfer in study.transfers.items():
         label = _select(transfer.source, variants, trainings)
         source = next((v for v in variants if v.label == label), None)
@@ -273,6 +299,7 @@ def _evaluations(
                 if other is not None:
                     cells[variant.label, column, seed] = EvaluationSpec(
                         model=model,
+                        inference=variant.inference,
                         source=source.models[other],
                         attack=attacks[transfer.attack],
                         examples=examples,
@@ -290,5 +317,9 @@ def _source_seed(seed: int, seeds: tuple[int, ...], *, is_source: bool) -> int |
 
 def _axes(points: list[Point], attacks: Mapping[str, AttackSpec]) -> tuple[Axis, ...]:
     keys = dict.fromkeys(key for point in points for key in point)
-    training = [Axis(k, tuple(dict.fromkeys(p[k] for p in points if k in p)), "training") for k in keys]
+    training = [Axis(k, tuple(dict.fromkeys(p[k] for p in points if k in p)), _phase(k)) for k in keys]
     return (*training, *(Axis(f"attack.{c}.eps", a.eps, "evaluation") for c, a in attacks.items()))
+
+
+def _phase(key: str) -> str:
+    return "evaluation" if is_inference(key) else "training"

@@ -77,8 +77,7 @@ class Progress:
         self._units = {unit.name: unit for unit in units}
         for unit in units:
             self._tally(unit).total += 1
-        for variant in plan.variants:
-            self._labels |= {model: f"{variant.label} seed={seed}" for seed, model in variant.models.items()}
+        self._labels = {model: f"{plan.name_of(model)} seed={s.seed}" for model, s in plan.trainings.items()}
         self._say(f"{len(units)} trials to run, {slots} at a time")
 
     def started(self, unit: Unit) -> None:

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit, urlunsplit
 from orchestrator.plan import Plan, as_text, remainder
 from orchestrator.settings import flatten
 from orchestrator.store import Store
-from trainables.specs import TrainingSpec
+from orchestrator.study import CLEAN
+from trainables.specs import EvaluationSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -95,7 +96,8 @@ class Book:
         self._wanted: dict[str, list[str]] = {model: [] for model in plan.trainings}
         for fingerprint, evaluation in plan.evaluations.items():
             self._wanted[evaluation.model].append(fingerprint)
-        self._clean = {e.model: f for f, e in plan.evaluations.items() if e.attack is None}
+        clean = {_predictor(e): f for f, e in plan.evaluations.items() if e.attack is None}
+        self._clean = {f: clean[_predictor(e)] for f, e in plan.evaluations.items()}
 
     def epochs(self, model: str, history: Sequence[Mapping[str, float]]) -> None:
         """Log the epochs of a model that are not logged yet."""
@@ -118,7 +120,7 @@ class Book:
         wanted = self._wanted[model]
         for evaluation in recorded.intersection(wanted):
             if EVALUATION + evaluation not in run.data.tags:
-                points = self._points(evaluation, self._clean[model], recorded)
+                points = self._points(evaluation, recorded)
                 self._log(run, points, {EVALUATION + evaluation: str(len(points))})
         if recorded.issuperset(wanted):
             self.client.set_terminated(run.info.run_id, "FINISHED")
@@ -140,13 +142,13 @@ class Book:
         if status == "FINISHED":
             self.store.write_file(_note_name(self.plan, self.uri), _content(self.plan, self.store).encode())
 
-    def _points(self, fingerprint: str, clean: str, recorded: set[str]) -> list[tuple[str, float, int]]:
+    def _points(self, fingerprint: str, recorded: set[str]) -> list[tuple[str, float, int]]:
         """Return a record's metrics; a curve over eps starts from the clean accuracy, if there is one."""
-        records = self.store.load_records(fingerprint)
+        records, clean = self.store.load_records(fingerprint), self._clean[fingerprint]
         points = []
         for column in self._columns[fingerprint]:
             if records[0].evaluation.attack is None:
-                points.append(("clean_accuracy", records[0].accuracy, 0))
+                points.append((column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
                 continue
             name = f"robust_accuracy/{column}"
             if clean in recorded:
@@ -173,7 +175,7 @@ class Book:
             from mlflow.entities import Param
 
             spec = self.plan.trainings[model]
-            label = next(v.label for v in self.plan.variants if model in v.models.values())
+            label = self.plan.name_of(model)
             tags = {"mlflow.parentRunId": self.parent, MODEL: model, "robust_sweep.variant": label}
             name = f"{label} seed={spec.seed}"
             run = self.client.create_run(self.experiment, tags=tags, run_name=name)
@@ -239,11 +241,17 @@ def _params(spec: TrainingSpec) -> dict[str, str]:
 
 
 def _columns_by_evaluation(plan: Plan) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {}
-    for (_, column, _), fingerprint in plan.layout.items():
-        if column not in columns.setdefault(fingerprint, []):
-            columns[fingerprint].append(column)
-    return columns
+    """Return the metric names of each evaluation: its columns, with the settings at test time if a row has any."""
+    suffixes = {v.label: f" {v.inference_label}" if v.inference_label else "" for v in plan.variants}
+    columns: dict[str, dict[str, None]] = {}
+    for (label, column, _), fingerprint in plan.layout.items():
+        columns.setdefault(fingerprint, {})[column + suffixes[label]] = None
+    return {fingerprint: list(names) for fingerprint, names in columns.items()}
+
+
+def _predictor(evaluation: EvaluationSpec) -> tuple[str, str]:
+    """Name a model under settings at test time."""
+    return evaluation.model, json.dumps(evaluation.inference, sort_keys=True)
 
 
 def _note_name(plan: Plan, uri: str) -> str:

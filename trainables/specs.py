@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -195,6 +196,7 @@ class EvaluationSpec(Frozen):
     """
 
     model: str = Field(description="fingerprint of the TrainingSpec")
+    inference: Mapping[str, Any] = Field({}, description="settings of the model at test time; they never retrain")
     attack: SerializeAsAny[AttackSpec] | None = None
     source: str | None = None
     split: Literal["test", "validation"] = "test"
@@ -217,8 +219,8 @@ class EvaluationSpec(Frozen):
 
     @property
     def crafting_fingerprint(self) -> str:
-        """What the crafted examples depend on: everything but the target."""
-        values = self.model_dump(mode="json", exclude={"model", "source"})
+        """What the crafted examples depend on: everything but the target; the source predicts by its defaults."""
+        values = self.model_dump(mode="json", exclude={"model", "inference", "source"})
         return _fingerprint("crafting", values | {"crafted_on": self.crafted_on})
 
 

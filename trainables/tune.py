@@ -148,10 +148,12 @@ def _headline(spec: EvaluationSpec, outcome: Outcome) -> dict[str, float]:
 def _direct(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     defense, splits = bench.model(spec.model)
     images, labels = _examples(spec, splits, bench)
+    inference = defense.Inference.model_validate(spec.inference)
+    model = defense.view("default", inference)
     if spec.attack is None:
-        return [evaluate_clean(defense.model, images, labels)]
-    view = defense.view(spec.attack.view)
-    return evaluate_attacked(defense.model, view, images, labels, attack=spec.attack, seed=spec.seed)
+        return [evaluate_clean(model, images, labels)]
+    view = defense.view(spec.attack.view, inference)
+    return evaluate_attacked(model, view, images, labels, attack=spec.attack, seed=spec.seed)
 
 
 def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
@@ -165,8 +167,8 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
         view = source.view(spec.attack.view)
         bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
     target, _ = bench.model(spec.model)
-    crafted = bench.store.load_crafted(name)
-    return evaluate_transferred(target.model, crafted, images, labels, attack=spec.attack)
+    model = target.view("default", target.Inference.model_validate(spec.inference))
+    return evaluate_transferred(model, bench.store.load_crafted(name), images, labels, attack=spec.attack)
 
 
 def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:

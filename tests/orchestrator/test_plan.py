@@ -11,6 +11,7 @@ from orchestrator.settings import flatten
 from orchestrator.study import CLEAN, Study, Transfer
 from search_spaces import STUDIES
 from trainables.defenses import DEFENSES
+from trainables.defenses.contract import NoInference
 from trainables.errors import InputError
 from trainables.specs import DefenseConfig, TrainingSpec
 
@@ -167,7 +168,9 @@ def test_rows_that_would_share_a_label_spell_out_their_keys(monkeypatch):
         name: Literal["wide"] = "wide"
         width: int = 1
 
-    monkeypatch.setitem(DEFENSES, "wide", SimpleNamespace(Config=Config))
+    monkeypatch.setitem(
+        DEFENSES, "wide", SimpleNamespace(Config=Config, Inference=NoInference, views=frozenset({"default"}))
+    )
     plan = expand(study(WIDTHS, {"defense.width": (8, 9)}, base={"defense": "wide"}))
     assert labels(plan) == ["wide width=4", "wide width=8", "wide defense.width=8", "wide width=9"]
     assert len(plan.layout) == len(plan.variants) * len(plan.columns)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from gentle import gentle
 from torch import Tensor, nn
 
 from trainables.specs import TrainingSpec
@@ -57,7 +58,7 @@ def trained(digits) -> Callable[[str], TrainingRun]:
     @functools.cache
     def train(defense: str) -> TrainingRun:
         optimisation = {"lr": 5e-3, "batch_size": 64}
-        spec = TrainingSpec(defense=defense, network={"width": 8}, epochs=4, optimisation=optimisation)
+        spec = TrainingSpec(defense=gentle(defense), network={"width": 8}, epochs=4, optimisation=optimisation)
         run = TrainingRun(spec, digits)
         while not run.finished:
             run.step()

@@ -11,7 +11,7 @@ from trainables.attacks.ascent import PgdSpec
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError
 from trainables.networks import NETWORKS
-from trainables.networks.cnn3 import CNN3
+from trainables.networks.cnn3 import cnn3
 from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
 
 TRAINING = {
@@ -102,7 +102,7 @@ def _another(monkeypatch):
     class AnotherSpec(PgdSpec):
         name: str = "another"
 
-    monkeypatch.setitem(NETWORKS, "another", CNN3)
+    monkeypatch.setitem(NETWORKS, "another", cnn3)
     monkeypatch.setitem(DEFENSES, "another", Another)
     monkeypatch.setitem(ATTACKS, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft))
 

@@ -120,7 +120,7 @@ def _score(view: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> Tenso
 
 
 def ascend(
-    view: nn.Module,
+    view: Callable[[Tensor], Tensor],
     images: Tensor,
     labels: Tensor,
     *,

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from trainables.defenses.contract import Defense
+from trainables.defenses.embedding_matching import EmbeddingMatching
+from trainables.defenses.feature_squeezing import FeatureSqueezing
+from trainables.defenses.fgsm_training import FgsmTraining
+from trainables.defenses.gaussian_augmentation import GaussianAugmentation
+from trainables.defenses.madry import Madry
 from trainables.defenses.natural import Natural
 from trainables.defenses.rbf_mapping import RbfMapping
+from trainables.defenses.trades import Trades
+from trainables.defenses.wnll import Wnll
 
-DEFENSES: dict[str, type[Defense]] = {"none": Natural, "rbf_mapping": RbfMapping}
+DEFENSES: dict[str, type[Defense]] = {
+    "none": Natural,
+    "gaussian_augmentation": GaussianAugmentation,
+    "feature_squeezing": FeatureSqueezing,
+    "fgsm_training": FgsmTraining,
+    "madry": Madry,
+    "trades": Trades,
+    "embedding_matching": EmbeddingMatching,
+    "rbf_mapping": RbfMapping,
+    "wnll": Wnll,
+}
 
 __all__ = ["DEFENSES", "Defense"]

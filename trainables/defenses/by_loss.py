@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.defenses.contract import Defense
+from trainables.defenses.contract import Defense, NoInference
 from trainables.defenses.fit import Fit, network_of
 from trainables.fitting import Batches, Task
 from trainables.networks.staged import Staged
@@ -21,10 +21,6 @@ ConfigT_contra = TypeVar("ConfigT_contra", bound=DefenseConfig, contravariant=Tr
 LabelSmoothing = Annotated[
     float, Field(ge=0, lt=1, description="share of each label spread evenly over the classes (torch's cross_entropy)")
 ]
-
-
-class NoInference(Frozen):
-    """Nothing to set at test time."""
 
 
 class BatchLoss(Protocol[ConfigT_contra]):

@@ -8,18 +8,28 @@ from typing import Any, ClassVar, Protocol
 from torch import nn
 
 from trainables.fitting import Batches, Task
-from trainables.specs import DefenseConfig
+from trainables.specs import DefenseConfig, Frozen
+
+
+class NoInference(Frozen):
+    """Nothing to set at test time."""
 
 
 class Defense(Protocol):
     """How to build a model, prepare it on data, train it, and which views of it an attacker may use.
 
+    `Inference` holds the settings that vary at test time and never retrain.
     `model` maps float32 images [B, C, H, W] in [0, 1] to logits [B, classes]; any normalisation is inside it.
     """
 
     Config: ClassVar[type[DefenseConfig]]
+    Inference: ClassVar[type[Frozen]]
     views: ClassVar[frozenset[str]]
-    model: nn.Module
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained, and all of it that predicting needs."""
+        ...
 
     def __init__(self, config: Any, task: Task) -> None: ...
 
@@ -30,8 +40,11 @@ class Defense(Protocol):
         """Train one epoch; return its metrics, among them the mean `loss`."""
         ...
 
-    def view(self, name: str) -> nn.Module:
-        """Return the model as an attacker sees it; `name` is one of `views`."""
+    def view(self, name: str, inference: Any = None) -> nn.Module:
+        """Return the model as an attacker sees it under settings of type `Inference`; `name` is one of `views`.
+
+        `default` is the model as it predicts, by which every attack is judged.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, softplus
 
-from trainables.defenses.by_loss import NoInference
+from trainables.defenses.contract import NoInference
 from trainables.defenses.fit import Fit, network_of
 from trainables.fitting import Batches, Task
 from trainables.networks.staged import unchanged

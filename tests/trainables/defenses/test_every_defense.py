@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from gentle import gentle
 from torch.nn.functional import cross_entropy
 
 from trainables.data import load
@@ -35,7 +36,7 @@ def few():
 
 def spec(name, *, epochs=3, seed=0, **optimisation):
     optimisation = {"batch_size": 48} | optimisation
-    return TrainingSpec(defense=name, network={"width": 3}, epochs=epochs, seed=seed, optimisation=optimisation)
+    return TrainingSpec(defense=gentle(name), network={"width": 3}, epochs=epochs, seed=seed, optimisation=optimisation)
 
 
 def finish(run):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainables.errors import InputError
-from trainables.networks.cnn3 import CNN3
+from trainables.networks.cnn3 import cnn3
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,10 @@ from trainables.networks.cnn3 import CNN3
 def test_feature_maps_have_the_papers_sizes(shape, width, maps):
     if len(maps) < 3:
         with pytest.raises(InputError, match="cnn3 needs images of at least 28x28, got 26x26"):
-            CNN3(shape, 10, width=width)
+            cnn3(shape, 10, width=width)
         return
     seen = []
-    model = CNN3(shape, 7, width=width)
+    model = cnn3(shape, 7, width=width)
     for module in model.features:
         if isinstance(module, nn.ReLU):
             module.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape[1:])))
@@ -34,7 +34,7 @@ def test_the_number_of_parameters_is_that_of_cleverhans(width, filters):
     """conv 8x8 to nf, 6x6 to 2nf, 5x5 to 2nf, and 2nf to 10, each with biases."""
     nf = filters
     expected = (64 + 1) * nf + (36 * nf + 1) * 2 * nf + (25 * 2 * nf + 1) * 2 * nf + (2 * nf + 1) * 10
-    assert sum(p.numel() for p in CNN3((1, 28, 28), 10, width=width).parameters()) == expected
+    assert sum(p.numel() for p in cnn3((1, 28, 28), 10, width=width).parameters()) == expected
 
 
 def test_what_a_defense_adds_stands_behind_each_conv_block_and_before_the_head():
@@ -48,7 +48,7 @@ def test_what_a_defense_adds_stands_behind_each_conv_block_and_before_the_head()
         def forward(self, features):
             return torch.cat([features, -features], 1)
 
-    model = CNN3((1, 32, 32), 10, width=4, after_conv=doubled, before_head=doubled)
+    model = cnn3((1, 32, 32), 10, width=4, after_conv=doubled, before_head=doubled)
     assert asked == [4, 8, 8, 16 * 2 * 2]
     assert [type(module).__name__ for module in model.features] == ["Conv2d", "ReLU", "Doubled"] * 3
     assert model(torch.rand(2, 1, 32, 32)).shape == (2, 10)
@@ -62,5 +62,5 @@ def test_the_head_sees_the_features_as_a_map_of_one_pixel():
             shapes.append(tuple(features.shape))
             return features
 
-    CNN3((1, 32, 32), 10, width=4, before_head=lambda channels: (Watched(), channels))(torch.rand(2, 1, 32, 32))
+    cnn3((1, 32, 32), 10, width=4, before_head=lambda channels: (Watched(), channels))(torch.rand(2, 1, 32, 32))
     assert shapes == [(2, 32, 1, 1)]
