@@ -157,9 +157,10 @@ def report(
 
     [dim]robust-sweep report quickstart --format latex[/]
     """
-    from orchestrator.report import render, summarise, terminal, write_files
+    from orchestrator.report import checked, render, summarise, terminal, write_files
     from orchestrator.store import Store
 
+    checked(formats)
     expanded, store = _expand(study, settings, seeds, scale), Store(root)
     summary = summarise(expanded, store)
     files = render(summary, formats)

@@ -98,7 +98,9 @@ class Progress:
     def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
         self.running.pop(unit.name, None)
         self._tally(unit).failed += 1
-        self.console.print(f"[red]failed[/]  {self._name(unit)}: {failure['error']}", highlight=False)
+        self.console.print(
+            Text.assemble(("failed", "red"), f"  {self._name(unit)}: {failure['error']}"), soft_wrap=True
+        )
 
     def seconds_left(self) -> float | None:
         """Estimate from the mean time of the units done; None before any kind has one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ class Resources:
 
     def check(self) -> None:
         """Raise InputError for resources that no trial could have."""
+        if not (math.isfinite(self.cpus_per_trial) and math.isfinite(self.gpus_per_trial)):
+            raise InputError(f"resources must be numbers, got {self.cpus_per_trial} CPUs, {self.gpus_per_trial} GPUs")
         if self.cpus_per_trial <= 0 and self.gpus_per_trial <= 0:
             raise InputError(f"a trial needs CPUs or GPUs, got cpus_per_trial={self.cpus_per_trial}")
         if self.cpus_per_trial < 0:

@@ -65,7 +65,8 @@ class Watch:
             self.tell("finished", unit)
 
     def on_failure(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
-        unit = self.schedule.units[config["unit"]]
+        units = dict(self.schedule.units)
+        unit = units[config["unit"]]
         self.result.failures[unit.name] = failure
         lost = self.schedule.finish(unit.name, ok=False)
         why = {"error": f"the model {unit.name} that it needs was not trained", "traceback": ""}
@@ -76,3 +77,5 @@ class Watch:
             except OSError:
                 logger.exception("the failure of %s could not be stored", fingerprint)
         self.tell("failed", unit, failure)
+        for name in units.keys() - self.schedule.units.keys():
+            self.tell("failed", units[name], why)

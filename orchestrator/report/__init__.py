@@ -17,7 +17,18 @@ from trainables.errors import unknown
 FORMATS = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "html": "report.html"}
 ALL = "all"
 
-__all__ = ["ALL", "FORMATS", "Summary", "render", "report_name", "summarise", "terminal", "write_files", "write_report"]
+__all__ = [
+    "ALL",
+    "FORMATS",
+    "Summary",
+    "checked",
+    "render",
+    "report_name",
+    "summarise",
+    "terminal",
+    "write_files",
+    "write_report",
+]
 
 
 def write_report(plan: Plan, store: Store, formats: Collection[str] = (ALL,)) -> dict[str, str]:
@@ -25,7 +36,7 @@ def write_report(plan: Plan, store: Store, formats: Collection[str] = (ALL,)) ->
 
     Raises InputError for an unknown format, and if the store has no records of the plan.
     """
-    wanted = _checked(formats)
+    wanted = checked(formats)
     return write_files(plan, store, render(summarise(plan, store), wanted))
 
 
@@ -41,7 +52,7 @@ def report_name(plan: Plan, name: str) -> str:
 
 def render(summary: Summary, formats: Collection[str] = (ALL,)) -> dict[str, bytes]:
     """Return the files of a report by name; the figures come with every format but a lone CSV."""
-    wanted = _checked(formats)
+    wanted = checked(formats)
     figures = _figures(summary) if wanted - {"csv"} else {}
     texts = {
         "markdown": lambda: markdown(summary, figures=tuple(figures)),
@@ -52,7 +63,8 @@ def render(summary: Summary, formats: Collection[str] = (ALL,)) -> dict[str, byt
     return {FORMATS[f]: texts[f]().encode() for f in FORMATS if f in wanted} | figures
 
 
-def _checked(formats: Collection[str]) -> set[str]:
+def checked(formats: Collection[str]) -> set[str]:
+    """Return the formats that are asked for, `all` spelled out; raise InputError for an unknown one."""
     for name in formats:
         if name not in {*FORMATS, ALL}:
             raise unknown("format", name, {*FORMATS, ALL})
