@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from trainables.attacks.ascent import LOSSES, Loss, ascend
+from trainables.attacks.ascent import CROSS_ENTROPY, Loss, Objective, ascend
 from trainables.attacks.norms import NORMS
 from trainables.evaluation import frozen
 from trainables.specs import Frozen
@@ -46,7 +46,7 @@ def perturbed(
     config: AdversarialConfig,
     generator: torch.Generator,
     *,
-    loss: Loss = LOSSES["cross_entropy"],
+    loss: Loss = CROSS_ENTROPY.loss,
     of: Callable[[Tensor], Tensor] | None = None,
     start: Tensor | None = None,
 ) -> Tensor:
@@ -67,7 +67,7 @@ def perturbed(
             labels,
             eps=eps,
             norm=config.norm,
-            loss=loss,
+            objective=Objective(loss),
             steps=1 if one_step else config.steps,
             step=eps if one_step else config.relative_step * eps,
             start=start,

@@ -165,7 +165,15 @@ class AttackSpec(Frozen):
     norm: Literal["linf", "l2"] = "linf"
     eps: tuple[Eps, ...]
     view: str = Field("default", description="the view of the defense that is attacked")
-    loss: Literal["cross_entropy"] = Field("cross_entropy", description="what the attack maximises")
+    loss: Literal["cross_entropy", "joint"] = Field(
+        "cross_entropy", description="what the attack maximises; joint adds pcl's, and reads the view joint_loss"
+    )
+
+    @model_validator(mode="after")
+    def _joint_loss_of_its_view(self) -> AttackSpec:
+        if (self.loss == "joint") != (self.view == "joint_loss"):
+            raise ValueError(f"loss joint goes with view joint_loss, got loss {self.loss} and view {self.view}")
+        return self
 
     @model_validator(mode="after")
     def _eps_on_the_image_scale(self) -> AttackSpec:

@@ -56,7 +56,10 @@ MISTAKES = {
         "run quickstart --set optimisation.learning_rate=[1,2]",
         "unknown key 'optimisation.learning_rate'. Did you mean 'optimisation.lr'? Known: ",
     ),
-    "defense": ("run quickstart --set defense=rbf", "unknown defense 'rbf'. Did you mean 'rbf_mapping'? Known: none, "),
+    "defense": (
+        "run quickstart --set defense=rbf_map",
+        "unknown defense 'rbf_map'. Did you mean 'rbf_mapping'? Known: ",
+    ),
     "dataset": (
         "run quickstart --set dataset=digit",
         "unknown dataset 'digit'. Did you mean 'digits'? Known: cifar10, ",

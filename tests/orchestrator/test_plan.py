@@ -398,7 +398,7 @@ def test_clean_evaluations_outlive_a_change_of_attack():
         pytest.param({"dataset.digest": "0"}, "unknown key 'dataset.digest'", id="what the planner fills in"),
         pytest.param({"optimisation": {"lr": 1}}, "unknown key 'optimisation'. Did you mean", id="a whole section"),
         pytest.param(
-            {"defense": "rbf"}, "unknown defense 'rbf'. Did you mean 'rbf_mapping'? Known: none", id="defense"
+            {"defense": "rbf_map"}, "unknown defense 'rbf_map'. Did you mean 'rbf_mapping'? Known: ", id="defense"
         ),
         pytest.param({"defense": ["none", "rbf"]}, "unknown defense 'rbf'", id="defense in a list"),
         pytest.param({"defense": {"name": "none"}}, "unknown defense {'name': 'none'}", id="defense as a mapping"),

@@ -254,7 +254,7 @@ def test_specs_are_frozen(spec, field):
         pytest.param("defense.learn_betta", 1, "Did you mean 'learn_beta'", id="key of defense"),
         pytest.param("dataset.name", "digit", "unknown dataset 'digit'. Did you mean 'digits'", id="dataset"),
         pytest.param("dataset.name", "parquet:", "needs a folder", id="parquet without folder"),
-        pytest.param("network.name", "cnn4", "unknown network 'cnn4'. Did you mean 'cnn3'", id="network"),
+        pytest.param("network.name", "cnn33", "unknown network 'cnn33'. Did you mean 'cnn3'", id="network"),
         pytest.param("defense.name", "rbf_map", "unknown defense 'rbf_map'. Did you mean 'rbf_mapping'", id="defense"),
         pytest.param("defense.psi", "diagonal", r"psi: input should be 'factor', .*got 'diagonal'", id="psi"),
         pytest.param("defense.placement", [], "placement: .*at least 1", id="no placement"),

@@ -6,6 +6,7 @@ Clamps stand outside the graph: since torch 2.15 clamp has no gradient at its bo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -14,14 +15,27 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.attacks.norms import NORMS
+from trainables.prototype_loss import joint_logits, joint_loss
 from trainables.specs import AttackSpec
 
 Starts = Callable[[int], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-LOSSES: dict[str, Loss] = {
-    "cross_entropy": lambda logits, labels: cross_entropy(logits, labels, reduction="none"),
-}
+
+@dataclass(frozen=True)
+class Objective:
+    """What an attack raises, [B] of a view's output and labels, and the logits by which it sees an example fooled."""
+
+    loss: Loss
+    logits_of: Callable[[Tensor], Tensor] = lambda output: output
+
+    def fooled(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return whether each example [B] is misclassified."""
+        return self.logits_of(output).argmax(1) != labels
+
+
+CROSS_ENTROPY = Objective(lambda logits, labels: cross_entropy(logits, labels, reduction="none"))
+OBJECTIVES = {"cross_entropy": CROSS_ENTROPY, "joint": Objective(joint_loss, joint_logits)}
 
 
 class FgsmSpec(AttackSpec):
@@ -72,7 +86,15 @@ def fgsm(
 ) -> Tensor:
     """Return images + eps * steepest direction, clipped to [0, 1]."""
     return ascend(
-        view, images, labels, eps=eps, norm=spec.norm, loss=LOSSES[spec.loss], steps=1, step=eps, stop_early=stop_early
+        view,
+        images,
+        labels,
+        eps=eps,
+        norm=spec.norm,
+        objective=OBJECTIVES[spec.loss],
+        steps=1,
+        step=eps,
+        stop_early=stop_early,
     )
 
 
@@ -87,7 +109,7 @@ def pgd(
     stop_early: bool,
 ) -> Tensor:
     """Return for each example the restart that fools the view or, where none does, of highest loss."""
-    norm, loss = NORMS[spec.norm], LOSSES[spec.loss]
+    norm, objective = NORMS[spec.norm], OBJECTIVES[spec.loss]
     best, best_score = images, None
     for restart in range(spec.restarts):
         start = eps * norm.start(starts(restart)) if spec.random_start else None
@@ -97,7 +119,7 @@ def pgd(
             labels,
             eps=eps,
             norm=spec.norm,
-            loss=loss,
+            objective=objective,
             steps=spec.steps,
             step=spec.step(eps),
             start=start,
@@ -105,7 +127,7 @@ def pgd(
         )
         if spec.restarts == 1:
             return found
-        score = _score(view, found, labels, loss)
+        score = _score(view, found, labels, objective)
         better = torch.ones_like(labels, dtype=torch.bool) if best_score is None else score > best_score
         best_score = score if best_score is None else torch.where(better, score, best_score)
         best = torch.where(better[:, None, None, None], found, best)
@@ -113,10 +135,10 @@ def pgd(
 
 
 @torch.no_grad()
-def _score(view: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> Tensor:
+def _score(view: nn.Module, images: Tensor, labels: Tensor, objective: Objective) -> Tensor:
     """Return the loss [B], infinite where the view is fooled."""
-    logits = view(images)
-    return torch.where(logits.argmax(1) != labels, torch.inf, loss(logits, labels))
+    output = view(images)
+    return torch.where(objective.fooled(output, labels), torch.inf, objective.loss(output, labels))
 
 
 def ascend(
@@ -126,13 +148,13 @@ def ascend(
     *,
     eps: float,
     norm: str,
-    loss: Loss,
+    objective: Objective,
     steps: int,
     step: float,
     start: Tensor | None = None,
     stop_early: bool = False,
 ) -> Tensor:
-    """Raise the loss by `steps` steps inside the eps ball around `images` [B, C, H, W] and inside [0, 1].
+    """Raise the objective by `steps` steps inside the eps ball around `images` [B, C, H, W] and inside [0, 1].
 
     With `stop_early` an example that is already misclassified leaves the batch as it is, so the batch shrinks
     and what is left runs faster. The result of the last step is not checked here.
@@ -144,11 +166,11 @@ def ascend(
     point = images if start is None else (images + start).clamp(0, 1)
     for _ in range(steps):
         point = point.detach().requires_grad_()
-        logits = view(point)
-        (gradient,) = torch.autograd.grad(loss(logits, target).sum(), point)
+        output = view(point)
+        (gradient,) = torch.autograd.grad(objective.loss(output, target).sum(), point)
         point = point.detach()
         if stop_early:
-            fooled = logits.argmax(1) != target
+            fooled = objective.fooled(output, target)
             found[left[fooled]] = point[fooled]
             keep = ~fooled
             left, origin, target = left[keep], origin[keep], target[keep]

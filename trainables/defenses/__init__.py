@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trainables.defenses.afd import Afd
 from trainables.defenses.contract import Defense
 from trainables.defenses.embedding_matching import EmbeddingMatching
 from trainables.defenses.feature_squeezing import FeatureSqueezing
@@ -9,6 +10,7 @@ from trainables.defenses.fgsm_training import FgsmTraining
 from trainables.defenses.gaussian_augmentation import GaussianAugmentation
 from trainables.defenses.madry import Madry
 from trainables.defenses.natural import Natural
+from trainables.defenses.pcl import Pcl
 from trainables.defenses.rbf_mapping import RbfMapping
 from trainables.defenses.trades import Trades
 from trainables.defenses.wnll import Wnll
@@ -22,6 +24,8 @@ DEFENSES: dict[str, type[Defense]] = {
     "trades": Trades,
     "embedding_matching": EmbeddingMatching,
     "rbf_mapping": RbfMapping,
+    "pcl": Pcl,
+    "afd": Afd,
     "wnll": Wnll,
 }
 

@@ -5,14 +5,13 @@ import torch
 from torch import nn
 
 from trainables.attacks import ATTACKS
-from trainables.attacks.ascent import LOSSES, ascend
+from trainables.attacks.ascent import CROSS_ENTROPY, ascend
 from trainables.attacks.norms import NORMS
 from trainables.attacks.starts import uniform_noise
 from trainables.evaluation import evaluate_attacked
 from trainables.specs import attack_spec
 
 every_norm = pytest.mark.parametrize("norm", NORMS)
-cross_entropy = LOSSES["cross_entropy"]
 
 
 class Wave(nn.Module):
@@ -105,13 +104,13 @@ def test_pixels_at_the_bounds_of_the_box_have_a_gradient():
 def test_the_iterates_follow_the_formula(norm):
     """x <- clip(x0 + P(x + step steepest(g) - x0)), written out for one example at a time."""
     model, images, labels = wave_problem(6)
-    found = ascend(model, images, labels, eps=0.15, norm=norm, loss=cross_entropy, steps=4, step=0.06)
+    found = ascend(model, images, labels, eps=0.15, norm=norm, objective=CROSS_ENTROPY, steps=4, step=0.06)
     ball = NORMS[norm]
     for i in range(6):
         x0 = x = images[i : i + 1]
         for _ in range(4):
             x = x.clone().requires_grad_()
-            cross_entropy(model(x), labels[i : i + 1]).sum().backward()
+            CROSS_ENTROPY.loss(model(x), labels[i : i + 1]).sum().backward()
             x = (x0 + ball.project(x.detach() + 0.06 * ball.steepest(x.grad) - x0, 0.15)).clamp(0, 1)
         torch.testing.assert_close(found[i : i + 1], x)
 
@@ -120,7 +119,7 @@ def test_the_iterates_follow_the_formula(norm):
 def test_stopping_early_breaks_whatever_any_step_but_the_last_or_the_end_breaks(norm):
     model, images, labels = wave_problem()
     step = {"linf": 0.04, "l2": 0.08}[norm]  # moves the sum of 4 pixels by .16, two thirds of a period
-    run = functools.partial(ascend, model, images, labels, eps=3 * step, norm=norm, loss=cross_entropy, step=step)
+    run = functools.partial(ascend, model, images, labels, eps=3 * step, norm=norm, objective=CROSS_ENTROPY, step=step)
     broken = {steps: model(run(steps=steps)).argmax(1) != labels for steps in range(1, 9)}
     early = model(run(steps=8, stop_early=True)).argmax(1) != labels
     assert torch.equal(early, torch.stack(list(broken.values())).any(0))
@@ -131,7 +130,9 @@ def test_stopping_early_keeps_the_first_point_that_fools():
     """The example that is wrong from the start comes back untouched."""
     model, images, labels = wave_problem(6)
     labels[2] = 1 - labels[2]
-    found = ascend(model, images, labels, eps=0.1, norm="linf", loss=cross_entropy, steps=3, step=0.05, stop_early=True)
+    found = ascend(
+        model, images, labels, eps=0.1, norm="linf", objective=CROSS_ENTROPY, steps=3, step=0.05, stop_early=True
+    )
     assert torch.equal(found[2], images[2])
     assert not torch.equal(found[1], images[1])
 
@@ -144,7 +145,9 @@ def test_restarts_keep_the_best_of_their_runs(norm, stop_early):
     found = craft("pgd", model, images, labels, restarts=4, **settings)
     noise = starts(40)
     runs = [craft("pgd", model, images, labels, noise=lambda _, r=r: noise(r), **settings) for r in range(4)]
-    scores = [torch.where(model(run).argmax(1) != labels, torch.inf, cross_entropy(model(run), labels)) for run in runs]
+    scores = [
+        torch.where(model(run).argmax(1) != labels, torch.inf, CROSS_ENTROPY.loss(model(run), labels)) for run in runs
+    ]
     best = torch.stack(scores).argmax(0)
     assert torch.equal(found, torch.stack(runs)[best, torch.arange(40)])
     assert len(best.unique()) > 1

@@ -22,7 +22,7 @@ def test_feature_maps_have_the_papers_sizes(shape, width, maps):
         return
     seen = []
     model = cnn3(shape, 7, width=width)
-    for module in model.features:
+    for module in model.modules():
         if isinstance(module, nn.ReLU):
             module.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape[1:])))
     assert model(torch.rand(2, *shape)).shape == (2, 7)
@@ -50,7 +50,8 @@ def test_what_a_defense_adds_stands_behind_each_conv_block_and_before_the_head()
 
     model = cnn3((1, 32, 32), 10, width=4, after_conv=doubled, before_head=doubled)
     assert asked == [4, 8, 8, 16 * 2 * 2]
-    assert [type(module).__name__ for module in model.features] == ["Conv2d", "ReLU", "Doubled"] * 3
+    conv_blocks = [stage for name, stage in model.stages.items() if name.startswith("conv")]
+    assert [[type(m).__name__ for m in block] for block in conv_blocks] == [["Conv2d", "ReLU", "Doubled"]] * 3
     assert model(torch.rand(2, 1, 32, 32)).shape == (2, 10)
 
 
