@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from orchestrator.settings import canonical, flatten
 from orchestrator.study import Study
@@ -113,10 +114,10 @@ def apply_to_grids(
 
 def _alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
     """Return whether a setting is an axis, and its values; what holds a list itself needs a list of lists for that."""
-    sequence = _holds_sequence(key)
+    annotations = _annotations(key)
     if not isinstance(value, tuple):
-        return False, ((value,) if sequence and value is not None else value,)
-    if sequence and not any(isinstance(v, tuple) for v in value):
+        return False, ((value,) if value is not None and any(map(_is_sequence, annotations)) else value,)
+    if any(map(_allows_sequence, annotations)) and not any(isinstance(v, tuple) for v in value):
         return False, (value,)
     if not value:
         raise InputError(f"{key}: a grid needs at least one value, got []")
@@ -134,14 +135,22 @@ def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
     return [g for g in grids if defense in g.get("defense.name", ())] or [{"defense.name": (defense,)}]
 
 
-def _holds_sequence(key: str) -> bool:
-    """Whether one value of a key is a list, such as the milestones of a schedule."""
+def _annotations(key: str) -> list[Any]:
+    """Return the types that a key has, in a TrainingSpec and in whichever defenses have it."""
     scopes = [_fields_below(TrainingSpec), *map(_defense_fields, DEFENSES)]
-    return any(_is_sequence(fields[key]) for fields in scopes if key in fields)
+    return [fields[key] for fields in scopes if key in fields]
+
+
+def _allows_sequence(annotation: Any) -> bool:
+    """Whether one value may be a list, such as the milestones of a schedule or a range of eps."""
+    return get_origin(annotation) is tuple or any(map(_allows_sequence, get_args(annotation)))
 
 
 def _is_sequence(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple or any(map(_is_sequence, get_args(annotation)))
+    """Whether one value must be a list, or None."""
+    if get_origin(annotation) in (UnionType, Union):
+        return all(map(_is_sequence, (a for a in get_args(annotation) if a is not type(None))))
+    return get_origin(annotation) is tuple
 
 
 def with_whole_keys(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,7 @@ def expand(
     grids, settings = apply_to_grids(base, changes, grids)
     points = points_of(grids, settings)
     variants, trainings = _variants(points, settings, seeds)
+    _check_views(attacks, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
     layout, evaluations = _evaluations(study, variants, trainings, attacks, examples)
     return Plan(
         study=study,
@@ -166,7 +167,7 @@ def expand(
         axes=_axes(points, attacks),
         variants=tuple(variants),
         baseline=_select(study.baseline, variants, trainings) if study.baseline else None,
-        columns=(CLEAN, *attacks, *study.transfers),
+        columns=_columns(study, attacks, layout),
         attacks=attacks,
         trainings=trainings,
         evaluations=evaluations,
@@ -272,6 +273,31 @@ def _select(
     return None
 
 
+def _check_views(
+    attacks: Mapping[str, AttackSpec],
+    variants: Iterable[Variant],
+    trainings: Mapping[str, TrainingSpec],
+    *,
+    asked: Collection[str],
+) -> None:
+    """Refuse a view that no defense has, and one that was asked for and no row has."""
+    known = {view for defense in DEFENSES.values() for view in defense.views}
+    here = {view for variant in variants for view in _views(variant, trainings)}
+    for column, attack in attacks.items():
+        if attack.view not in known or (f"attack.{column}.view" in asked and attack.view not in here):
+            raise InputError(f"attack.{column}: {unknown('view', attack.view, here)}")
+
+
+def _views(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> frozenset[str]:
+    return DEFENSES[trainings[next(iter(variant.models.values()))].defense.name].views
+
+
+def _columns(study: Study, attacks: Iterable[str], layout: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Return the columns in the study's order, less attacks on views that no row has."""
+    filled = {column for _, column, _ in layout}
+    return (CLEAN, *(column for column in attacks if column in filled), *study.transfers)
+
+
 def _evaluations(
     study: Study,
     variants: list[Variant],
@@ -281,7 +307,7 @@ def _evaluations(
 ) -> tuple[dict[tuple[str, str, int], str], dict[str, EvaluationSpec]]:
     cells: dict[tuple[str, str, int], EvaluationSpec] = {}
     for variant in variants:
-        views = DEFENSES[trainings[next(iter(variant.models.values()))].defense.name].views
+        views = _views(variant, trainings)
         for seed, model in variant.models.items():
             ask = partial(EvaluationSpec, model=model, inference=variant.inference, examples=examples)
             cells[variant.label, CLEAN, seed] = ask()
@@ -316,8 +342,10 @@ def _source_seed(seed: int, seeds: tuple[int, ...], *, is_source: bool) -> int |
 
 
 def _axes(points: list[Point], attacks: Mapping[str, AttackSpec]) -> tuple[Axis, ...]:
-    keys = dict.fromkeys(key for point in points for key in point)
-    training = [Axis(k, tuple(dict.fromkeys(p[k] for p in points if k in p)), _phase(k)) for k in keys]
+    values: dict[str, dict[str, Any]] = {}
+    for key, value in (item for point in points for item in point.items()):
+        values.setdefault(key, {})[as_text(value)] = value
+    training = [Axis(key, tuple(each.values()), _phase(key)) for key, each in values.items()]
     return (*training, *(Axis(f"attack.{c}.eps", a.eps, "evaluation") for c, a in attacks.items()))
 
 

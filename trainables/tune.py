@@ -31,6 +31,7 @@ from trainables.evaluation import (
     evaluate_clean,
     evaluate_transferred,
 )
+from trainables.randomness import seeded
 from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
 from trainables.statetree import pack, unpack
 from trainables.training import TrainingRun, build, on_device
@@ -133,7 +134,8 @@ def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
     """Evaluate specs that attack one model; yield after each."""
     specs = [EvaluationSpec.model_validate_json(text) for text in config["evaluations"]]
     for number, spec in enumerate(specs, 1):
-        outcomes = _transferred(spec, bench) if spec.source else _direct(spec, bench)
+        with seeded(spec.seed, bench.device):  # what a stochastic defense draws
+            outcomes = _transferred(spec, bench) if spec.source else _direct(spec, bench)
         known = provenance(bench.device)
         bench.store.save_records([Record(spec, **vars(outcome), provenance=known) for outcome in outcomes])
         yield {"metrics": _headline(spec, outcomes[-1]), "done": number == len(specs)}

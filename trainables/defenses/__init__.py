@@ -11,6 +11,7 @@ from trainables.defenses.gaussian_augmentation import GaussianAugmentation
 from trainables.defenses.madry import Madry
 from trainables.defenses.natural import Natural
 from trainables.defenses.pcl import Pcl
+from trainables.defenses.rbf_cnn import RbfCnn
 from trainables.defenses.rbf_mapping import RbfMapping
 from trainables.defenses.trades import Trades
 from trainables.defenses.wnll import Wnll
@@ -24,6 +25,7 @@ DEFENSES: dict[str, type[Defense]] = {
     "trades": Trades,
     "embedding_matching": EmbeddingMatching,
     "rbf_mapping": RbfMapping,
+    "rbf_cnn": RbfCnn,
     "pcl": Pcl,
     "afd": Afd,
     "wnll": Wnll,

@@ -27,8 +27,8 @@ OPTIMISATIONS = {
     "adam, multistep": {"schedule": "multistep", "milestones": [1, 2], "patience": 9},
 }
 
-# What keeps a prediction from depending on its batch, for the defenses that are transductive and say so.
-PER_SAMPLE = {"wnll": {"transductive": False}}
+# What keeps a prediction from depending on its batch: wnll is transductive and says so, rbf_cnn draws noise.
+PER_SAMPLE = {"wnll": {"transductive": False}, "rbf_cnn": {"beta2": 0.0}}
 # Views of which some inputs may have no gradient at all, as their sheets and docstrings say.
 MAY_VANISH = {("wnll", "default"), ("wnll", "implicit")}
 
