@@ -101,7 +101,7 @@ def run(
     seeds: Seeds = None,
     scale: Scale = "quick",
     address: Annotated[
-        str | None, typer.Option(help="A Ray cluster's address, e.g. auto or ray://head:10001; else this machine.")
+        str | None, typer.Option(help="A Ray cluster's address, e.g. auto on one of its nodes; else this machine.")
     ] = None,
     cpus_per_trial: Annotated[float, typer.Option(help="CPUs a trial reserves.")] = 1.0,
     gpus_per_trial: Annotated[float, typer.Option(help="GPUs a trial reserves, e.g. 0.25 to pack four on one.")] = 0.0,
@@ -203,6 +203,7 @@ def _expand(study: str, settings: list[str], seeds: str | None, scale: str) -> P
 
     return expand(
         find_study(study),
+        asked=study,
         scale=scale,
         overrides=parse_assignments(settings),
         seeds=None if seeds is None else parse_seeds(seeds),

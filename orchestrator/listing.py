@@ -73,7 +73,7 @@ def _rows(plan: Plan, rest: Remainder) -> Table:
         for seed, model in variant.models.items():
             wanted = [f for (label, _, s), f in plan.layout.items() if label == variant.label and s == seed]
             done = sum(fingerprint in rest.evaluated for fingerprint in wanted)
-            label = variant.label + (" (baseline)" if variant.label == plan.baseline else "")
+            label = variant.label + (" (baseline)" if plan.baselines.get(variant.label) == variant.label else "")
             trained = "yes" if model in rest.trained else "no"
             table.add_row(Text(label), str(seed), model, trained, f"{done}/{len(wanted)}")
     return table
@@ -104,13 +104,13 @@ def _specs(specs: Mapping[str, Frozen], cached: frozenset[str]) -> list[dict[str
 
 
 def entry_view(store: Store, beginning: str) -> RenderableType:
-    """Show the model or the evaluation whose fingerprint begins so; raise InputError unless there is just one."""
-    kinds = {f: kind for kind in ("checkpoints", "records") for f in store.fingerprints(kind)}
+    """Show the model, evaluation or failure whose fingerprint begins so; raise InputError unless there is just one."""
+    kinds = {f: kind for kind in VIEWS for f in store.fingerprints(kind)}  # what was finished hides its failure
     found = sorted(f for f in kinds if f.startswith(beginning))
     if len(found) != 1:
         what = f"{len(found)} entries begin so: {', '.join(found[:5])}" if found else "the store has no such entry"
         raise InputError(f"a fingerprint must name one model or evaluation, got {beginning!r}: {what}")
-    return _model(store, found[0]) if kinds[found[0]] == "checkpoints" else _evaluation(store, found[0])
+    return VIEWS[kinds[found[0]]](store, found[0])
 
 
 def _model(store: Store, fingerprint: str) -> RenderableType:
@@ -178,3 +178,15 @@ def _records(records: list[Record]) -> Table:
 def _attack(record: Record) -> str:
     attack = record.evaluation.attack
     return f"{attack.name} {attack.norm}" if attack else ""
+
+
+def _failure(store: Store, fingerprint: str) -> RenderableType:
+    failure = store.load_failure(fingerprint)
+    return Group(
+        Text(f"failure of {fingerprint}", style="bold"),
+        Text(failure["error"], style="red"),
+        Text(f"\n{failure['traceback']}"),
+    )
+
+
+VIEWS = {"failures": _failure, "checkpoints": _model, "records": _evaluation}

@@ -67,15 +67,20 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study needs. `layout[variant label, column, seed]` names the evaluation of that cell."""
+    """What a study needs. `layout[variant label, column, seed]` names the evaluation of that cell.
+
+    `asked` is how the user names the study.
+    `baselines` maps each row's label to that of the row it is compared with; a baseline's own is its label.
+    """
 
     study: Study
+    asked: str
     scale: str
     overrides: Mapping[str, Any]
     seeds: tuple[int, ...]
     axes: tuple[Axis, ...]
     variants: tuple[Variant, ...]
-    baseline: str | None
+    baselines: Mapping[str, str]
     columns: tuple[str, ...]
     attacks: Mapping[str, AttackSpec]
     trainings: Mapping[str, TrainingSpec] = field(repr=False)
@@ -86,10 +91,20 @@ class Plan:
     def slug(self) -> str:
         """A name for this plan's reports and MLflow run: the study's, unless settings were changed."""
         name = self.study.name if self.scale == "quick" else f"{self.study.name}-{self.scale}"
-        if not self.overrides and self.seeds == tuple(_own_seeds(self.study, self.scale)):
+        if not self.overrides and self.seeds == self.own_seeds:
             return name
         settings = json.dumps([self.overrides, self.seeds], sort_keys=True)
         return f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
+
+    @property
+    def own_seeds(self) -> tuple[int, ...]:
+        """The seeds that the study has at this scale, before the user's."""
+        return tuple(_own_seeds(self.study, self.scale))
+
+    @property
+    def identity(self) -> str:
+        """Hash of the evaluations: another plan of the same name, as of an edited study, has another."""
+        return hashlib.sha256(json.dumps(sorted(self.evaluations)).encode()).hexdigest()[:20]
 
     def name_of(self, model: str) -> str:
         """Name a model as its rows are labelled, less what varies at test time."""
@@ -140,8 +155,11 @@ def expand(
     scale: str = "quick",
     overrides: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
+    asked: str = "",
 ) -> Plan:
-    """Expand a study into a Plan; raise InputError for settings that are wrong, before anything runs."""
+    """Expand a study into a Plan; `asked` is how the user named it, if not by its name.
+
+    Raise InputError for settings that are wrong, before anything runs."""
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     overrides = {canonical(key): value for key, value in (overrides or {}).items()}
@@ -161,12 +179,13 @@ def expand(
     layout, evaluations = _evaluations(study, variants, trainings, attacks, examples)
     return Plan(
         study=study,
+        asked=asked or study.name,
         scale=scale,
         overrides=overrides,
         seeds=seeds,
         axes=_axes(points, attacks),
         variants=tuple(variants),
-        baseline=_select(study.baseline, variants, trainings) if study.baseline else None,
+        baselines=_baselines(study, variants, trainings),
         columns=_columns(study, attacks, layout),
         attacks=attacks,
         trainings=trainings,
@@ -262,15 +281,25 @@ def as_text(value: Any) -> str:
 
 
 def _select(
-    settings: Mapping[str, Any], variants: Iterable[Variant], trainings: Mapping[str, TrainingSpec]
-) -> str | None:
-    """Return the label of the first variant whose spec agrees with all the settings, if there is one."""
-    wanted = with_whole_keys(settings)
-    for variant in variants:
-        spec = flatten(trainings[next(iter(variant.models.values()))].model_dump())
-        if all(spec.get(key) == hashable(value) for key, value in wanted.items()):
-            return variant.label
-    return None
+    settings: Mapping[str, Any], variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec], row: Variant
+) -> Variant | None:
+    """Return the variant to compare a row with: of those that have all the settings, the one most like the row."""
+    wanted = {key: hashable(value) for key, value in with_whole_keys(settings).items()}
+    specs = {v.label: flatten(trainings[next(iter(v.models.values()))].model_dump()) for v in variants}
+    found = [v for v in variants if all(specs[v.label].get(key) == value for key, value in wanted.items())]
+
+    def likeness(variant: Variant) -> int:
+        same_training = sum(specs[variant.label].get(key) == value for key, value in specs[row.label].items())
+        return same_training + sum(variant.inference.get(key) == value for key, value in row.inference.items())
+
+    return max(found, key=likeness, default=None)
+
+
+def _baselines(study: Study, variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec]) -> dict[str, str]:
+    if not study.baseline:
+        return {}
+    found = {v.label: _select(study.baseline, variants, trainings, v) for v in variants}
+    return {label: baseline.label for label, baseline in found.items() if baseline is not None}
 
 
 def _check_views(
@@ -315,13 +344,12 @@ def _evaluations(
                 if attack.view in views:
                     cells[variant.label, column, seed] = ask(attack=attack, seed=seed)
     for column, transfer in study.transfers.items():
-        label = _select(transfer.source, variants, trainings)
-        source = next((v for v in variants if v.label == label), None)
-        if source is None:
-            continue
         for variant in variants:
+            source = _select(transfer.source, variants, trainings, variant)
+            if source is None or not _share_data(source, variant, trainings):
+                continue
             for seed, model in variant.models.items():
-                other = _source_seed(seed, tuple(variant.models), is_source=variant is source)
+                other = _source_seed(seed, tuple(variant.models), is_source=model in source.models.values())
                 if other is not None:
                     cells[variant.label, column, seed] = EvaluationSpec(
                         model=model,
@@ -332,6 +360,12 @@ def _evaluations(
                         seed=other,
                     )
     return {cell: spec.fingerprint for cell, spec in cells.items()}, {s.fingerprint: s for s in cells.values()}
+
+
+def _share_data(source: Variant, target: Variant, trainings: Mapping[str, TrainingSpec]) -> bool:
+    """Whether two rows see the same test images, so that examples of one mean anything to the other."""
+    one, other = (trainings[next(iter(v.models.values()))].dataset for v in (source, target))
+    return one.key == other.key
 
 
 def _source_seed(seed: int, seeds: tuple[int, ...], *, is_source: bool) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainables.errors import InputError
@@ -26,20 +26,31 @@ class Resources:
             raise InputError(f"a trial needs CPUs or GPUs, got cpus_per_trial={self.cpus_per_trial}")
         if self.cpus_per_trial < 0:
             raise InputError(f"cpus_per_trial must be >= 0, got {self.cpus_per_trial}")
-        if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
-            raise InputError(f"gpus_per_trial must be in [0, 1] or a whole number, got {self.gpus_per_trial}")
+        if not 0 <= self.gpus_per_trial <= 1:
+            raise InputError(f"gpus_per_trial must be in [0, 1], a trial uses one GPU, got {self.gpus_per_trial:g}")
+        if (self.address or "").startswith("ray://"):
+            raise InputError(
+                f"address must be that of a cluster this machine is part of, such as auto, got {self.address!r}; "
+                "from outside, send the command itself: ray job submit -- robust-sweep run STUDY --address auto"
+            )
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise InputError(f"max_concurrent must be >= 1, got {self.max_concurrent}")
 
-    def slots(self, cluster: Mapping[str, float]) -> int:
-        """Return how many trials run at once in a cluster of these resources; InputError if none fits."""
-        fits = []
-        for name, flag, wanted in (
-            ("CPU", "--cpus-per-trial", self.cpus_per_trial),
-            ("GPU", "--gpus-per-trial", self.gpus_per_trial),
-        ):
-            if wanted > cluster.get(name, 0):
-                raise InputError(f"{flag}={wanted:g} asks for more than the cluster's {cluster.get(name, 0):g} {name}s")
-            if wanted:
-                fits.append(int(cluster[name] / wanted + 1e-9))
-        return min(*fits, self.max_concurrent or min(fits))
+    def slots(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """Return how many trials run at once on nodes of these resources; InputError if none has room for one.
+
+        On a cluster, which may grow, `max_concurrent` takes the place of what is counted; here it only lowers it.
+        """
+        wanted = {name: n for name, n in (("CPU", self.cpus_per_trial), ("GPU", self.gpus_per_trial)) if n}
+        fits = [min(int(node.get(name, 0) / n + 1e-9) for name, n in wanted.items()) for node in nodes]
+        if not sum(fits):
+            asked = " and ".join(f"{n:g} {name}" for name, n in wanted.items())
+            largest = {name: max((node.get(name, 0) for node in nodes), default=0) for name in wanted}
+            has = " and ".join(f"{n:g} {name}" for name, n in largest.items())
+            raise InputError(
+                f"a trial must fit on one node: asked for {asked} (--cpus-per-trial, --gpus-per-trial), "
+                f"the largest node has {has}"
+            )
+        if self.address is not None and self.max_concurrent is not None:
+            return self.max_concurrent
+        return min(sum(fits), self.max_concurrent or sum(fits))

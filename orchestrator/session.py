@@ -16,6 +16,7 @@ from orchestrator.resources import Resources
 from orchestrator.store import Store
 from orchestrator.tracker import Tracker
 from orchestrator.tracking import default_uri, is_current, without_password
+from orchestrator.watch import SweepResult
 from trainables.errors import InputError
 
 FINISHED, FAILED, INTERRUPTED = 0, 1, 130
@@ -48,19 +49,30 @@ def run_study(
         _say_mlflow(uri, None, console)
         return FINISHED
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
+    sweep.check_builds(plan, rest, datasets)
     tracker = Tracker(plan, store, uri)
-    with Progress(console) as progress:
-        result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker))
-    rest = remainder(plan, store)
-    code = FAILED if result.failures else INTERRUPTED if not rest.is_empty else FINISHED
-    files = _publish(plan, store, console, again=True)
-    with console.status("writing to MLflow"):
-        tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
+    files: dict[str, bytes] = {}
+    code = FAILED
+    try:
+        with Progress(console) as progress:
+            result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker))
+        rest = remainder(plan, store)
+        code = _code(rest, result)
+        files = _publish(plan, store, console, again=True)
+    finally:
+        with console.status("writing to MLflow"):
+            tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
     _say_failures(result.failures, console)
-    if code == INTERRUPTED:
+    if code == INTERRUPTED or result.was_interrupted:
         console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
     _say_mlflow(uri, tracker.error, console)
     return code
+
+
+def _code(rest: Remainder, result: SweepResult) -> int:
+    if result.failures:
+        return FAILED
+    return FINISHED if rest.is_empty else INTERRUPTED
 
 
 def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict[str, bytes]:
@@ -79,7 +91,7 @@ def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict
     console.print(terminal(summary))
     for kind, name in SHOWN_FILES:
         if name in files or is_there:
-            console.print(f"{kind}  {store.root}/{report_name(plan, name)}", highlight=False, soft_wrap=True)
+            console.print(f"{kind}  {store.place(report_name(plan, name))}", highlight=False, soft_wrap=True)
     return files
 
 
@@ -90,9 +102,10 @@ def _left(rest: Remainder) -> str:
 def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -> None:
     if not failures:
         return
-    console.print(f"[red]{len(failures)} trials failed[/]; they are tried again by the next run:")
+    console.print(f"[red]{len(failures)} trials failed[/]; the next run tries them again:")
     for name, failure in failures.items():
         console.print(f"  {name}: {failure['error']}", markup=False, highlight=False, soft_wrap=True)
+    console.print("a model's traceback: robust-sweep show FINGERPRINT", markup=False, highlight=False)
 
 
 def _say_mlflow(uri: str, error: str | None, console: Console) -> None:

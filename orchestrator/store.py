@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pyarrow as pa
@@ -89,6 +90,19 @@ class Store:
         """Return the filesystem and the root's path within it."""
         return _filesystem(self.root)
 
+    @property
+    def shown(self) -> str:
+        """The root as it may be printed: without a password or a secret key."""
+        parts = urlsplit(self.root)
+        if self.is_local or parts.password is None:
+            return self.root
+        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
+
+    def place(self, name: str) -> str:
+        """Say where a file under the root is, as it may be printed."""
+        root, mark, query = self.shown.partition("?")
+        return f"{root}/{name}{mark}{query}"
+
     def check_writable(self) -> None:
         """Write and delete a probe; raise InputError if the root cannot be written."""
         try:
@@ -98,7 +112,7 @@ class Store:
             fs.delete_file(f"{root}/{probe}")
         except OSError as error:
             raise InputError(
-                f"root {self.root!r} must be a folder that can be written: {error.strerror or error} "
+                f"root {self.shown!r} must be a folder that can be written: {error.strerror or error} "
                 "(choose another with --root or ROBUST_SWEEP_ROOT)"
             ) from None
 
@@ -210,7 +224,7 @@ class Store:
     def write_file(self, name: str, content: bytes) -> str:
         """Write a file of the user's eyes (a report, a plot) under the root and return where it is."""
         self._write(name, content)
-        return f"{self.root}/{name}"
+        return self.place(name)
 
     def read_file(self, name: str) -> bytes | None:
         """Return what `write_file` wrote; None if nothing did."""

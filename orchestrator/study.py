@@ -31,7 +31,7 @@ class Study(Frozen):
     defenses that have that key.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="names its report, its experiment and its files")
     title: str
     question: str = ""
     paper: str = ""

@@ -6,13 +6,15 @@ resuming, and Tune's own experiment state is thrown away.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import torch
 
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
@@ -21,6 +23,9 @@ from orchestrator.store import Store
 from orchestrator.watch import Listener, SweepResult, Watch
 from trainables.data import Splits, load
 from trainables.errors import InputError
+from trainables.randomness import seeded
+from trainables.specs import TrainingSpec
+from trainables.training import build
 
 # Read by Ray when it is imported or started: no second set of logs, no snapshots of a state nobody restores,
 # no change of directory in workers, no phoning home unless the user wants it.
@@ -58,8 +63,8 @@ def run(
         return SweepResult()
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
-    with _ray(resources) as cluster:
-        return _fit(plan, rest, store, datasets, resources, cluster, listeners, state_seconds)
+    with _ray(resources) as nodes:
+        return _fit(plan, rest, store, datasets, resources, nodes, listeners, state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -70,21 +75,34 @@ def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bo
     return {key: load(spec, folder=folder, download=download) for key, spec in specs.items()}
 
 
+def check_builds(plan: Plan, rest: Remainder, datasets: Mapping[str, Splits]) -> None:
+    """Build each kind of model that is to be trained once; raise InputError for one that its data do not fit."""
+    kinds: dict[str, TrainingSpec] = {}
+    for spec in rest.trainings:
+        kinds.setdefault(spec.model_dump_json(exclude={"seed", "optimisation", "epochs"}), spec)
+    for spec in kinds.values():
+        with seeded(spec.seed, torch.device("cpu")):
+            build(spec, datasets[spec.dataset.key])
+
+
 @contextmanager
-def _ray(resources: Resources) -> Iterator[Mapping[str, float]]:
-    """Yield the cluster's resources; shut Ray down afterwards if it was started here."""
+def _ray(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
+    """Yield the resources of each living node; shut Ray down afterwards if it was started here."""
     os.environ.update({k: v for k, v in RAY_ENVIRONMENT.items() if k not in os.environ})
     import ray
 
     ours = not ray.is_initialized()
     if ours:
-        local = {} if resources.address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+        local: dict[str, Any] = {}
+        if not (resources.address or os.environ.get("RAY_ADDRESS")):
+            local = {"include_dashboard": False}
+            os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else is to reach a Ray of this process
         try:
             ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
     try:
-        yield ray.cluster_resources()
+        yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
         if ours:
             ray.shutdown()
@@ -96,7 +114,7 @@ def _fit(
     store: Store,
     datasets: Mapping[str, Splits],
     resources: Resources,
-    cluster: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
     listeners: Sequence[Listener],
     state_seconds: float,
 ) -> SweepResult:
@@ -106,7 +124,7 @@ def _fit(
     from trainables import tune as trainable
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    slots = resources.slots(cluster)
+    slots = resources.slots(nodes)
     schedule = Schedule(rest, slots=slots)
     watch = Watch(schedule, store, listeners)
     watch.tell("begin", plan, rest, list(schedule.units.values()), slots)
@@ -118,6 +136,7 @@ def _fit(
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
     name = f"sweep-{uuid.uuid4().hex[:8]}"
+    filesystem, folder = store.filesystem()
     tuner = tune.Tuner(
         unit,
         tune_config=tune.TuneConfig(
@@ -129,7 +148,8 @@ def _fit(
         ),
         run_config=tune.RunConfig(
             name=name,
-            storage_path=f"{store.root}/tune",
+            storage_filesystem=filesystem,
+            storage_path=f"{folder}/tune",
             verbose=0,
             callbacks=[_callback(watch)],
             failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
@@ -139,8 +159,9 @@ def _fit(
     try:
         tuner.fit()
     finally:
-        if store.is_local:
-            shutil.rmtree(f"{store.root}/tune/{name}", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            filesystem.delete_dir(f"{folder}/tune/{name}")
+    watch.result.was_interrupted = not schedule.exhausted or bool(watch.running)
     return watch.result
 
 
@@ -173,7 +194,7 @@ def _callback(watch: Watch) -> Any:
 
     class Forward(tune.Callback):
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-            watch.tell("started", watch.schedule.units[trial.config["unit"]])
+            watch.on_start(trial.config)
 
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any

@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.plan import Plan, Remainder
 from orchestrator.schedule import Unit
 from orchestrator.store import Store
-from orchestrator.tracking import Book, connect
+from orchestrator.tracking import Book
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ Event = Begun | Epochs | Stored | Failed | Closed
 class Tracker:
     """Collects a sweep's events and writes them every EVERY_SECONDS.
 
-    If MLflow is away the sweep goes on: `error` says why, and the next run catches up from the store.
+    If MLflow is away the sweep goes on: `error` says why, and the end of this run or the next one catches up.
     """
 
     def __init__(self, plan: Plan, store: Store, uri: str) -> None:
@@ -99,18 +100,28 @@ class Tracker:
             self.error = f"still writing after {FLUSH_SECONDS:.0f} s"
 
     def _work(self) -> None:
-        try:
-            connect()
+        """Write batch after batch; after an error, open the book again for the next one and go on."""
+        book: Book | None = None
+        is_closed = False
+        while not is_closed:
             events = self._collect()
-            book = Book(*self._where)
-            while events:
+            is_closed = any(isinstance(event, Closed) for event in events)
+            try:
+                book = book or Book(*self._where)
                 for event in _merged(events):
                     _write(book, event)
-                closed = any(isinstance(event, Closed) for event in events)
-                events = [] if closed else self._collect()
-        except Exception as error:
-            self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
-            logger.debug("MLflow", exc_info=True)
+                self.error = None
+            except Exception as error:
+                self.error = self._shown(error)
+                logger.debug("MLflow", exc_info=True)
+                book = None  # what this batch lost, `Closed` writes from the store
+
+    def _shown(self, error: Exception) -> str:
+        """Return an error's first line without the server's password."""
+        uri = self._where[2]
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        password = urlsplit(uri).password
+        return text.replace(password, "***") if password else text
 
     def _collect(self) -> list[Event]:
         """Wait for an event, then return all that came within EVERY_SECONDS of it."""

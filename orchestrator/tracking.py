@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MODEL = "robust_sweep.model"
 PLAN = "robust_sweep.plan"
 EPOCHS = "robust_sweep.epochs"
+FAILURE = "robust_sweep.failure"
 EVALUATION = "robust_sweep.evaluation."
 STEPS_PER_EPS = 1000
 METRICS_A_CALL = 1000
@@ -92,6 +93,7 @@ class Book:
             for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
             if MODEL in run.data.tags
         }
+        self._ended: set[str] = set()
         self._columns = _columns_by_evaluation(plan)
         self._wanted: dict[str, list[str]] = {model: [] for model in plan.trainings}
         for fingerprint, evaluation in plan.evaluations.items():
@@ -116,20 +118,27 @@ class Book:
 
     def _model(self, model: str, recorded: set[str]) -> None:
         run = self._child(model)
+        is_ended = run.info.status == "FINISHED" or run.info.run_id in self._ended
+        if is_ended and recorded.issuperset(self._wanted[model]) and self._is_logged(run, model):
+            return
         self.epochs(model, self.store.load_history(model)[1])
         wanted = self._wanted[model]
         for evaluation in recorded.intersection(wanted):
-            if EVALUATION + evaluation not in run.data.tags:
-                points = self._points(evaluation, recorded)
+            if EVALUATION + evaluation not in run.data.tags and self._clean[evaluation] in recorded:
+                points = self._points(evaluation)
                 self._log(run, points, {EVALUATION + evaluation: str(len(points))})
         if recorded.issuperset(wanted):
-            self.client.set_terminated(run.info.run_id, "FINISHED")
+            self._end(run, "FINISHED")
+            if FAILURE in run.data.tags:
+                self.client.delete_tag(run.info.run_id, FAILURE)
+                del run.data.tags[FAILURE]
 
     def failed(self, model: str, error: str) -> None:
         """End a model's run as failed, with the reason as a tag."""
         run = self._child(model)
-        self.client.set_tag(run.info.run_id, "robust_sweep.failure", error[:500])
-        self.client.set_terminated(run.info.run_id, "FAILED")
+        self.client.set_tag(run.info.run_id, FAILURE, error[:500])
+        run.data.tags[FAILURE] = error[:500]
+        self._end(run, "FAILED")
 
     def close(self, files: Mapping[str, bytes], summary: str, *, status: str) -> None:
         """Put the report on the parent run, its text as the run's description, and end it."""
@@ -137,13 +146,16 @@ class Book:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             self.client.log_artifacts(self.parent, folder, "report")
+        for run in self._children.values():
+            if run.info.status == "RUNNING" and run.info.run_id not in self._ended:
+                self._end(run, status)
         self.client.set_tag(self.parent, "mlflow.note.content", summary)
         self.client.set_terminated(self.parent, status)
         if status == "FINISHED":
             self.store.write_file(_note_name(self.plan, self.uri), _content(self.plan, self.store).encode())
 
-    def _points(self, fingerprint: str, recorded: set[str]) -> list[tuple[str, float, int]]:
-        """Return a record's metrics; a curve over eps starts from the clean accuracy, if there is one."""
+    def _points(self, fingerprint: str) -> list[tuple[str, float, int]]:
+        """Return a record's metrics; a curve over eps starts from the clean accuracy."""
         records, clean = self.store.load_records(fingerprint), self._clean[fingerprint]
         points = []
         for column in self._columns[fingerprint]:
@@ -151,8 +163,7 @@ class Book:
                 points.append((column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
                 continue
             name = f"robust_accuracy/{column}"
-            if clean in recorded:
-                points.append((name, self.store.load_records(clean)[0].accuracy, 0))
+            points.append((name, self.store.load_records(clean)[0].accuracy, 0))
             points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
 
@@ -169,21 +180,33 @@ class Book:
         self.client.log_batch(run.info.run_id, metrics=metrics, tags=marks)
         run.data.tags.update(tags)
 
-    def _child(self, model: str) -> Run:
-        """Return a model's run, created with all its params if it is not there."""
-        if model not in self._children:
-            from mlflow.entities import Param
+    def _is_logged(self, run: Run, model: str) -> bool:
+        return all(EVALUATION + evaluation in run.data.tags for evaluation in self._wanted[model])
 
+    def _end(self, run: Run, status: str) -> None:
+        self.client.set_terminated(run.info.run_id, status)
+        self._ended.add(run.info.run_id)
+
+    def _child(self, model: str) -> Run:
+        """Return a model's run, with all its params; created if it is not there."""
+        if model not in self._children:
             spec = self.plan.trainings[model]
             label = self.plan.name_of(model)
             tags = {"mlflow.parentRunId": self.parent, MODEL: model, "robust_sweep.variant": label}
-            name = f"{label} seed={spec.seed}"
-            run = self.client.create_run(self.experiment, tags=tags, run_name=name)
-            params = [Param(key, value) for key, value in _params(spec).items()]
-            self.client.log_batch(run.info.run_id, params=params)
-            self._log_dataset(run.info.run_id, spec)
+            run = self.client.create_run(self.experiment, tags=tags, run_name=f"{label} seed={spec.seed}")
             self._children[model] = run
-        return self._children[model]
+            self._log_dataset(run.info.run_id, spec)
+        run = self._children[model]
+        self._log_params(run, _params(self.plan.trainings[model]))
+        return run
+
+    def _log_params(self, run: Run, params: Mapping[str, str]) -> None:
+        """Log what a run lacks of its params, as after a call that failed half way."""
+        from mlflow.entities import Param
+
+        if missing := {key: value for key, value in params.items() if key not in run.data.params}:
+            self.client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in missing.items()])
+            run.data.params.update(missing)
 
     def _log_dataset(self, run_id: str, spec: TrainingSpec) -> None:
         from mlflow.entities import Dataset, DatasetInput
@@ -210,18 +233,17 @@ class Book:
         )
 
     def _parent(self) -> str:
-        slug = self.plan.slug
-        found = self._search(f"tags.`{PLAN}` = '{slug}'")
+        """Return the run of this plan, which is the same as long as its evaluations are."""
+        study, identity = self.plan.study, self.plan.identity
+        found = self._search(f"tags.`{PLAN}` = '{identity}'")
         if found:
-            self.client.update_run(found[0].info.run_id, status="RUNNING")
-            return found[0].info.run_id
-        study = self.plan.study
-        tags = {PLAN: slug, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
-        run = self.client.create_run(self.experiment, tags=tags, run_name=slug)
-        self.client.log_param(run.info.run_id, "scale", self.plan.scale)
-        self.client.log_param(run.info.run_id, "seeds", as_text(list(self.plan.seeds)))
-        for key, value in self.plan.overrides.items():
-            self.client.log_param(run.info.run_id, key, as_text(value))
+            run = found[0]
+            self.client.update_run(run.info.run_id, status="RUNNING")
+        else:
+            tags = {PLAN: identity, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
+            run = self.client.create_run(self.experiment, tags=tags, run_name=self.plan.slug)
+        settings = {"scale": self.plan.scale, "seeds": as_text(list(self.plan.seeds))}
+        self._log_params(run, settings | {key: as_text(value) for key, value in self.plan.overrides.items()})
         return run.info.run_id
 
     def _search(self, query: str) -> list[Run]:

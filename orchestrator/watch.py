@@ -30,9 +30,10 @@ class Listener(Protocol):
 
 @dataclass
 class SweepResult:
-    """How a sweep ended: units done, and the failures by unit name."""
+    """How a sweep ended: units done, whether some were left undone on the way, and the failures by unit name."""
 
     done: int = 0
+    was_interrupted: bool = False
     failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -42,6 +43,7 @@ class Watch:
     def __init__(self, schedule: Schedule, store: Store, listeners: Sequence[Listener]) -> None:
         self.schedule, self.store, self.listeners = schedule, store, listeners
         self.result = SweepResult()
+        self.running: set[str] = set()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()  # Tune pickles its callbacks into a file that nobody reads
@@ -53,6 +55,10 @@ class Watch:
             except Exception:  # an exception here would end the whole experiment
                 logger.exception("listener %s failed at %r", type(listener).__name__, event)
 
+    def on_start(self, config: Mapping[str, Any]) -> None:
+        self.running.add(config["unit"])
+        self.tell("started", self.schedule.units[config["unit"]])
+
     def on_result(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         unit = self.schedule.units[config["unit"]]
         if "failure" in result:
@@ -61,6 +67,7 @@ class Watch:
         self.tell("progressed", unit, result["metrics"])
         if result["done"]:
             self.result.done += 1
+            self.running.discard(unit.name)
             self.schedule.finish(unit.name, ok=True)
             self.tell("finished", unit)
 
@@ -68,13 +75,14 @@ class Watch:
         units = dict(self.schedule.units)
         unit = units[config["unit"]]
         self.result.failures[unit.name] = failure
+        self.running.discard(unit.name)
         lost = self.schedule.finish(unit.name, ok=False)
         why = {"error": f"the model {unit.name} that it needs was not trained", "traceback": ""}
         reasons = {s.fingerprint: failure for s in unit.specs} | {s.fingerprint: why for s in lost}
         for fingerprint, reason in reasons.items():
             try:
                 self.store.save_failure(fingerprint, {**reason, "unit": unit.name})
-            except OSError:
+            except Exception:  # an exception here would end the whole experiment
                 logger.exception("the failure of %s could not be stored", fingerprint)
         self.tell("failed", unit, failure)
         for name in units.keys() - self.schedule.units.keys():

@@ -25,7 +25,7 @@ BASE = {
     "optimisation.batch_size": 50,
 }
 PGD = {"name": "pgd", "steps": 40, "relative_step": 0.033}
-TRAINED_AT = (0.1,)
+TRAINED_AT = (0.05,)
 
 TABLE_1 = Study(
     name="afd_t1",

@@ -7,7 +7,6 @@ and the implicit gradient on wnll. The worst case is over all that a row met.
 from orchestrator.study import Study, Transfer
 
 EPS = (0.05, 0.1, 0.2, 0.3)
-TRAINED_AT = {"defense.attack.eps": (0.1,)}
 
 CROSS_PAPER = Study(
     name="cross_paper",
@@ -18,11 +17,11 @@ CROSS_PAPER = Study(
     base={"network": "cnn3", "optimisation.lr": 2e-3},
     space=(
         {"defense": ("none",)},
-        {"defense": ("madry", "trades"), **TRAINED_AT},
+        {"defense": ("madry", "trades")},
         {"defense": ("rbf_mapping",)},
         {"defense": ("rbf_cnn",)},
         {"defense": ("pcl",)},
-        {"defense": ("afd",), "defense.adversarial.eps": (0.1,)},
+        {"defense": ("afd",)},
         {"defense": ("wnll",)},
     ),
     baseline={"defense": "none"},
@@ -40,14 +39,30 @@ CROSS_PAPER = Study(
         "quick": {
             "dataset": "digits",
             "network.width": 16,
-            "epochs": 20,
+            "epochs": 12,
             "examples": 200,
+            "defense.attack.eps": 0.05,
+            "defense.attack.steps": 5,
+            "defense.attack.relative_step": 0.4,
+            "defense.adversarial.eps": 0.05,
+            "defense.adversarial.steps": 5,
+            "defense.adversarial.relative_step": 0.4,
             "attack.pgd_linf.steps": 20,
             "attack.pgd_static.steps": 20,
             "attack.pgd_bpda.steps": 20,
             "attack.pgd_joint.steps": 20,
             "attack.pgd_straight_through.steps": 20,
         },
-        "paper": {"dataset": "mnist", "network.width": 64, "epochs": 50, "examples": 1000, "seeds": (0, 1, 2)},
+        "paper": {
+            "dataset": "mnist",
+            "network.width": 64,
+            "epochs": 50,
+            "examples": 1000,
+            "defense.attack.eps": 0.3,
+            "defense.attack.steps": 40,
+            "defense.adversarial.eps": 0.3,
+            "defense.adversarial.steps": 40,
+            "seeds": (0, 1, 2),
+        },
     },
 )

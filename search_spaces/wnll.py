@@ -28,6 +28,7 @@ BASE = {
     "optimisation.milestones": (40, 80, 120, 160, 200, 240, 280, 320, 360),
     "optimisation.gamma": 0.5,
 }
+CURVE = ("1/255", "2/255", "3/255", "4/255", "5/255", "6/255", "7/255", "8/255")
 IFGSM = {"name": "pgd", "steps": 10, "random_start": False}
 
 TABLE_5 = Study(
@@ -64,10 +65,10 @@ FIGURE_6 = Study(
     space=({"defense": ("none",)}, {"defense": ("wnll",)}),
     baseline={"defense": "none"},
     attacks={
-        "ifgsm_linf": {**IFGSM, "eps": tuple(f"{k}/255" for k in range(1, 9))},
+        "ifgsm_linf": {**IFGSM, "eps": CURVE},
         "ifgsm_straight_through": {
             **IFGSM,
-            "eps": tuple(f"{k}/255" for k in range(1, 9)),
+            "eps": CURVE,
             "view": "straight_through",
         },
     },

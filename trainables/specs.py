@@ -58,8 +58,8 @@ class DatasetSpec(Frozen):
 
     @property
     def key(self) -> str:
-        """Name this dataset among those that a sweep shares."""
-        return self.model_dump_json()
+        """Name this dataset among those that a sweep shares: by its content, wherever it lies."""
+        return json.dumps(self.identity, sort_keys=True)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class OptimisationSpec(Frozen):
     batch_size: PositiveInt = 128
     augmentation: tuple[Literal["crop", "flip"], ...] = ()
     patience: PositiveInt | None = Field(
-        None, description="stop after this many epochs without a better validation accuracy"
+        None, description="stop after this many epochs without a better validation accuracy; the last weights stay"
     )
 
 

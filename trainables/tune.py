@@ -10,6 +10,7 @@ Workers write checkpoints and records to the store; the driver is only told the 
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,8 @@ from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
 from trainables.statetree import pack, unpack
 from trainables.training import TrainingRun, build, on_device
 
+logger = logging.getLogger(__name__)
+
 Result = dict[str, Any]
 MODELS_KEPT = 4
 
@@ -50,6 +53,7 @@ class Bench:
     device_type: str  # "cuda" for trials that reserve GPUs
     _splits: dict[str, Splits] = field(default_factory=dict)
     _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
+    _crafted: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -61,6 +65,19 @@ class Bench:
             self._splits[spec.key] = ray.get(self.datasets[spec.key])
         return self._splits[spec.key]
 
+    def forget(self) -> None:
+        """Let go of models and crafted images, and of the GPU memory that others may need."""
+        self._models.clear()
+        self._crafted.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def crafted(self, name: str) -> dict[str, torch.Tensor]:
+        """Return a transfer source's images; the last ones are kept for its other targets."""
+        if name not in self._crafted:
+            self._crafted = {name: self.store.load_crafted(name)}
+        return self._crafted[name]
+
     def model(self, fingerprint: str) -> tuple[Defense, Splits]:
         """Return a trained model and its dataset; load it unless it is among the last few."""
         if fingerprint not in self._models:
@@ -68,9 +85,10 @@ class Bench:
             splits = self.splits(checkpoint.spec.dataset)
             defense = build(checkpoint.spec, splits, self.device)
             defense.model.load_state_dict(checkpoint.tensors)
-            while len(self._models) >= MODELS_KEPT:
-                del self._models[next(iter(self._models))]
             self._models[fingerprint] = defense, splits
+        self._models[fingerprint] = self._models.pop(fingerprint)  # the last used stands last
+        while len(self._models) > MODELS_KEPT:
+            del self._models[next(iter(self._models))]
         return self._models[fingerprint]
 
 
@@ -80,21 +98,24 @@ class Unit(tune.Trainable):
     def setup(self, config: dict[str, Any], bench: Bench | None = None) -> None:
         assert bench is not None
         self._bench = bench
+        torch.backends.cudnn.allow_tf32 = False  # as on the CPU; rbf_mapping's distances cancel (sheet 1)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._config = new_config
+        self._steps: Iterator[Result] = iter(())  # let go of the last unit before the next one takes memory
+        if new_config["kind"] == "train":
+            self._bench.forget()
         self._steps = WORK[new_config["kind"]](new_config, self._bench)
         return True
 
     def step(self) -> Result:
         """Do the next step. An error of the unit's own ends it as failed and leaves the process for others.
 
-        Running out of GPU memory is raised instead, so that Tune starts a new process for the retry.
+        What a new process or another moment may mend (the GPU, the store) is raised, so that Tune tries again.
         """
         try:
             return next(self._steps)
-        except torch.cuda.OutOfMemoryError:
+        except (torch.OutOfMemoryError, torch.AcceleratorError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
             return {"done": True, "failure": {"error": _line(error), "traceback": traceback.format_exc()}}
@@ -122,12 +143,20 @@ def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
         if run.finished:
             break
         if time.monotonic() - saved >= bench.state_seconds:
-            bench.store.save_state(spec.fingerprint, *pack(run.state()))
+            _keep_state(run, bench)
             saved = time.monotonic()
         yield {"metrics": metrics, "done": False}
     bench.store.save_checkpoint(spec, run.defense.model.state_dict(), run.history)
     bench.store.delete("states", spec.fingerprint)
     yield {"metrics": run.history[-1], "done": True}
+
+
+def _keep_state(run: TrainingRun, bench: Bench) -> None:
+    """Save where a training is; that it could not be saved now must not end it."""
+    try:
+        bench.store.save_state(run.spec.fingerprint, *pack(run.state()))
+    except OSError:
+        logger.warning("the state of %s could not be saved", run.spec.fingerprint, exc_info=True)
 
 
 def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
@@ -162,15 +191,15 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     """Judge a target on its source's examples, crafting these first if no target before it has."""
     assert spec.attack is not None
     assert spec.source is not None
-    source, splits = bench.model(spec.source)
+    target, splits = bench.model(spec.model)
     images, labels = _examples(spec, splits, bench)
     name = spec.crafting_fingerprint
     if not bench.store.has("crafted", name):
+        source, _ = bench.model(spec.source)
         view = source.view(spec.attack.view)
         bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
-    target, _ = bench.model(spec.model)
     model = target.view("default", target.Inference.model_validate(spec.inference))
-    return evaluate_transferred(model, bench.store.load_crafted(name), images, labels, attack=spec.attack)
+    return evaluate_transferred(model, bench.crafted(name), images, labels, attack=spec.attack)
 
 
 def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:

@@ -114,10 +114,10 @@ class Summary:
 
     def difference(self, label: str, column: Column) -> Estimate | None:
         """Return the accuracy minus the baseline's, paired by seed; None without a seed that both have."""
-        if self.plan.baseline is None:
+        if label not in self.plan.baselines:
             return None
         mine = self.cells[label, column].outcomes
-        baseline = self.cells[self.plan.baseline, column].outcomes
+        baseline = self.cells[self.plan.baselines[label], column].outcomes
         return _estimate([mine[s].accuracy - baseline[s].accuracy for s in mine if s in baseline])
 
     def best(self, column: Column) -> frozenset[str]:
@@ -134,7 +134,7 @@ def summarise(plan: Plan, store: Store) -> Summary:
     """Read a plan's records, each once; raise InputError if the store has none of them."""
     stored = sorted(store.fingerprints("records") & set(plan.evaluations))
     if not stored:
-        raise InputError(f"study {plan.study.name!r} has no records in {store.root}: run `{command(plan)}` first")
+        raise InputError(f"study {plan.study.name!r} has no records in {store.shown}: run `{command(plan)}` first")
     with ThreadPoolExecutor() as pool:  # an object store answers slowly, but many at a time
         loaded = zip(stored, pool.map(store.load_records, stored), strict=True)
         records = {f: {record.eps: record for record in by_eps} for f, by_eps in loaded}

@@ -14,12 +14,12 @@ from trainables.specs import AttackSpec
 
 def command(plan: Plan) -> str:
     """Return the command line that runs, or completes, this plan."""
-    words = ["robust-sweep", "run", plan.study.name]
+    words = ["robust-sweep", "run", plan.asked]
     if plan.scale != "quick":
         words += ["--scale", plan.scale]
     for key, value in plan.overrides.items():
         words += ["--set", f"{key}={as_text(value)}"]
-    if plan.seeds != tuple(plan.study.seeds):
+    if plan.seeds != plan.own_seeds:
         words += ["--seeds", ",".join(map(str, plan.seeds))]
     return shlex.join(words)
 

@@ -101,7 +101,7 @@ def _accuracies(summary: Summary, columns: Sequence[Column], headings: tuple[Hea
     for label in summary.labels:
         texts = [_accuracy(summary, label, column) for column in columns]
         entries = (Entry(t, label in best[column]) for t, column in zip(texts, columns, strict=True))
-        shown = f"{label} (baseline)" if label == summary.plan.baseline else label
+        shown = f"{label} (baseline)" if summary.plan.baselines.get(label) == label else label
         rows.append((shown, tuple(entries)))
     return Table("Accuracy in %", headings, tuple(rows))
 
@@ -114,14 +114,12 @@ def _accuracy(summary: Summary, label: str, column: Column) -> str:
 
 
 def _differences(summary: Summary, columns: Sequence[Column], headings: tuple[Heading, ...]) -> Table | None:
-    baseline = summary.plan.baseline
-    rows = tuple(
-        (label, tuple(Entry(_difference(summary, label, column)) for column in columns))
-        for label in summary.labels
-        if label != baseline
-    )
-    if baseline is None or not rows:
+    compared = {label: baseline for label, baseline in summary.plan.baselines.items() if label != baseline}
+    if not compared:
         return None
+    rows = tuple((label, tuple(Entry(_difference(summary, label, column)) for column in columns)) for label in compared)
+    names = set(compared.values())
+    baseline = names.pop() if len(names) == 1 else "the baseline with the same other settings"
     return Table(f"Difference from {baseline} in percentage points, paired by seed", headings, rows)
 
 

@@ -502,13 +502,30 @@ def test_an_unknown_scale_names_the_known_ones():
     [
         pytest.param({}, None, id="none asked for"),
         pytest.param({"network.width": 8}, "none width=8", id="by a setting"),
-        pytest.param({"defense": "none"}, "none width=4", id="the first that agrees"),
+        pytest.param({"defense": "none"}, "none width=4", id="a baseline is its own"),
         pytest.param({"network.width": 5}, None, id="not a row"),
         pytest.param({"optimisation.milestones": []}, "none width=4", id="a list equals a tuple"),
     ],
 )
-def test_the_baseline_is_the_first_row_that_its_settings_select(baseline, label):
-    assert expand(study(WIDTHS, baseline=baseline)).baseline == label
+def test_a_row_is_compared_with_the_row_that_the_baselines_settings_select(baseline, label):
+    assert expand(study(WIDTHS, baseline=baseline)).baselines.get("none width=4") == label
+
+
+def test_a_row_is_compared_with_the_baseline_most_like_it():
+    grids = {"defense": ("none", "rbf_mapping"), "network.width": (4, 8)}
+    plan = expand(study(grids, baseline={"defense": "none"}))
+    assert plan.baselines["rbf_mapping width=8"] == "none width=8"
+    assert plan.baselines["rbf_mapping width=4"] == "none width=4"
+
+
+def test_examples_are_not_transferred_between_datasets():
+    transfers = {"transfer": Transfer(attack="pgd_linf", source={"defense": "none"})}
+    grids = {"defense": ("none", "rbf_mapping"), "dataset": ("digits", "mnist")}
+    plan = expand(study(grids, attacks={"pgd_linf": {"name": "pgd", "eps": (0.1,)}}, transfers=transfers, seeds=(0, 1)))
+    for evaluation in (e for e in plan.evaluations.values() if e.source):
+        source, target = plan.trainings[evaluation.source], plan.trainings[evaluation.model]
+        assert source.dataset == target.dataset
+    assert sum(bool(e.source) for e in plan.evaluations.values()) == 8
 
 
 def transfer_study(*sources):

@@ -7,7 +7,7 @@ from trainables.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("resources", "cluster", "slots"),
+    ("resources", "nodes", "slots"),
     [
         pytest.param(Resources(), {"CPU": 2}, 2, id="a CPU a trial"),
         pytest.param(Resources(cpus_per_trial=0.5), {"CPU": 2}, 4, id="half a CPU a trial"),
@@ -17,35 +17,36 @@ from trainables.errors import InputError
         pytest.param(Resources(max_concurrent=8), {"CPU": 2}, 2, id="no more than fit"),
         pytest.param(Resources(gpus_per_trial=0.25), {"CPU": 16, "GPU": 1}, 4, id="four trials on a GPU"),
         pytest.param(Resources(gpus_per_trial=0.25), {"CPU": 3, "GPU": 1}, 3, id="CPUs are short"),
-        pytest.param(Resources(gpus_per_trial=2), {"CPU": 16, "GPU": 8}, 4, id="two GPUs a trial"),
+        pytest.param(Resources(cpus_per_trial=3), [{"CPU": 4}, {"CPU": 4}], 2, id="each on one node"),
+        pytest.param(Resources(address="auto", max_concurrent=8), {"CPU": 2}, 8, id="a cluster may grow"),
         pytest.param(Resources(cpus_per_trial=0, gpus_per_trial=1), {"CPU": 1, "GPU": 2}, 2, id="GPUs alone"),
     ],
 )
-def test_as_many_trials_run_at_once_as_fit(resources, cluster, slots):
+def test_as_many_trials_run_at_once_as_fit(resources, nodes, slots):
     resources.check()
-    assert resources.slots(cluster) == slots
+    assert resources.slots(nodes if isinstance(nodes, list) else [nodes]) == slots
 
 
 @pytest.mark.parametrize(
-    ("resources", "cluster", "message"),
+    ("resources", "nodes", "message"),
     [
         pytest.param(
             Resources(cpus_per_trial=4),
-            {"CPU": 2},
-            "--cpus-per-trial=4 asks for more than the cluster's 2 CPUs",
+            [{"CPU": 2}, {"CPU": 3}],
+            "asked for 4 CPU (--cpus-per-trial, --gpus-per-trial), the largest node has 3 CPU",
             id="CPU",
         ),
         pytest.param(
             Resources(gpus_per_trial=0.5),
-            {"CPU": 2},
-            "--gpus-per-trial=0.5 asks for more than the cluster's 0 GPUs",
+            [{"CPU": 2}],
+            "asked for 1 CPU and 0.5 GPU (--cpus-per-trial, --gpus-per-trial), the largest node has 2 CPU and 0 GPU",
             id="no GPU",
         ),
     ],
 )
-def test_a_trial_that_fits_nowhere_is_refused(resources, cluster, message):
+def test_a_trial_that_fits_nowhere_is_refused(resources, nodes, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        resources.slots(cluster)
+        resources.slots(nodes)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,13 @@ def test_a_trial_that_fits_nowhere_is_refused(resources, cluster, message):
             Resources(cpus_per_trial=-1, gpus_per_trial=1), "cpus_per_trial must be >= 0, got -1", id="CPU < 0"
         ),
         pytest.param(
-            Resources(gpus_per_trial=1.5), "gpus_per_trial must be in [0, 1] or a whole number, got 1.5", id="GPU 1.5"
+            Resources(gpus_per_trial=1.5),
+            "gpus_per_trial must be in [0, 1], a trial uses one GPU, got 1.5",
+            id="GPU 1.5",
         ),
         pytest.param(Resources(gpus_per_trial=-1), "gpus_per_trial must be in [0, 1]", id="GPU < 0"),
+        pytest.param(Resources(cpus_per_trial=float("nan")), "resources must be numbers, got nan", id="no number"),
+        pytest.param(Resources(address="ray://head:10001"), "ray job submit", id="Ray Client"),
         pytest.param(Resources(max_concurrent=0), "max_concurrent must be >= 1, got 0", id="none at once"),
     ],
 )

@@ -106,17 +106,66 @@ def test_what_was_written_is_noted_and_a_lost_database_is_noticed(logged, tmp_pa
     assert not is_current(expand(STUDY, seeds=[0, 1]), store, default_uri(store))
 
 
-def test_a_later_evaluation_is_added_to_the_same_run(tmp_path):
+def test_a_later_evaluation_is_added_to_the_same_run_and_its_curve_still_starts_from_clean(tmp_path):
     store, plan = Store(tmp_path), expand(STUDY)
     fill(plan, store)
-    more = expand(STUDY.model_copy(update={"attacks": {}}))
-    first = Book(more, store, default_uri(store))
+    clean = {f: store.load_records(f) for f, e in plan.evaluations.items() if e.attack is None}
+    for fingerprint in clean:
+        store.delete("records", fingerprint)
+    first = Book(plan, store, default_uri(store))
     first.models(plan.trainings)
+    assert not any("robust_accuracy/pgd_linf" in run.data.metrics for run in models_runs(store, first))
+    for records in clean.values():
+        store.save_records(records)
     second = Book(plan, store, default_uri(store))
     second.models(plan.trainings)
-    runs = MlflowClient(default_uri(store)).search_runs([second.experiment], "tags.robust_sweep.model != ''")
+    runs = models_runs(store, second)
     assert len(runs) == len(plan.trainings)
-    assert all("robust_accuracy/pgd_linf" in run.data.metrics for run in runs)
+    for run in runs:
+        points = MlflowClient(default_uri(store)).get_metric_history(run.info.run_id, "robust_accuracy/pgd_linf")
+        assert sorted(p.step for p in points) == [0, 50, 300]
+
+
+def models_runs(store, book):
+    return MlflowClient(default_uri(store)).search_runs([book.experiment], "tags.robust_sweep.model != ''")
+
+
+def test_an_edited_study_of_the_same_name_gets_runs_of_its_own(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    edited = expand(STUDY.model_copy(update={"attacks": {}}))
+    books = [Book(each, store, default_uri(store)) for each in (plan, edited)]
+    assert plan.slug == edited.slug
+    assert books[0].parent != books[1].parent
+
+
+def test_params_that_an_interrupted_driver_did_not_log_are_logged_by_the_next(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    fill(plan, store)
+    book = Book(plan, store, default_uri(store))
+    model = next(iter(plan.trainings))
+    tags = {"mlflow.parentRunId": book.parent, "robust_sweep.model": model}
+    bare = book.client.create_run(book.experiment, tags=tags)
+    Book(plan, store, default_uri(store)).models([model])
+    assert book.client.get_run(bare.info.run_id).data.params["defense.name"] == "none"
+
+
+def test_closing_ends_the_runs_that_are_still_open_and_a_retry_clears_the_failure(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    one, other = plan.trainings
+    book = Book(plan, store, default_uri(store))
+    book.failed(one, "DivergedError: loss is nan")
+    book.epochs(other, [{"loss": 1.0, "epoch": 1}])
+    book.close({}, "", status="KILLED")
+    assert {run.data.tags["robust_sweep.model"]: run.info.status for run in models_runs(store, book)} == {
+        one: "FAILED",
+        other: "KILLED",
+    }
+    fill(plan, store)
+    again = Book(plan, store, default_uri(store))
+    again.models(plan.trainings)
+    for run in models_runs(store, again):
+        assert run.info.status == "FINISHED"
+        assert "robust_sweep.failure" not in run.data.tags
 
 
 def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
