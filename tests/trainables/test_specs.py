@@ -180,9 +180,11 @@ def test_a_parquet_folder_counts_by_its_content_and_not_by_its_place():
     assert fingerprint("parquet:/a", "1") != fingerprint("parquet:/a", "2")
 
 
-def test_a_datasets_key_keeps_the_place_of_a_parquet_folder():
-    """Two places of one content are two things to load."""
-    assert DatasetSpec(name="parquet:/a", digest="1").key != DatasetSpec(name="parquet:/b", digest="1").key
+def test_a_datasets_key_names_its_content_and_not_its_place():
+    """A model that was trained on a folder is evaluated on the same images wherever they lie now."""
+    assert DatasetSpec(name="parquet:/a", digest="1").key == DatasetSpec(name="parquet:/b", digest="1").key
+    assert DatasetSpec(name="parquet:/a", digest="1").key != DatasetSpec(name="parquet:/a", digest="2").key
+    assert DatasetSpec(name="digits").key != DatasetSpec(name="digits", image_size=8).key
 
 
 def test_crafting_fingerprint_does_not_depend_on_the_target():

@@ -31,6 +31,8 @@ BASELINES = {
     "embedding_matching": (EmbeddingMatching, {"attack": PGD, "weight": 0.1}),
 }
 
+pytestmark = pytest.mark.slow  # the suite of every defense asks most of this of them
+
 every_baseline = pytest.mark.parametrize("name", BASELINES)
 
 
