@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import time
@@ -35,6 +36,7 @@ FAILURE = "robust_sweep.failure"
 EVALUATION = "robust_sweep.evaluation."
 STEPS_PER_EPS = 1000
 METRICS_A_CALL = 1000
+NOTE_CHARACTERS = 8000
 
 
 # Read by MLflow when it is imported: a server that is away is given up soon, and no chatter.
@@ -49,6 +51,9 @@ def connect() -> None:
     """Import MLflow, which takes seconds, with settings that suit a driver."""
     os.environ.update({key: value for key, value in MLFLOW_ENVIRONMENT.items() if key not in os.environ})
     import mlflow  # noqa: F401
+
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def default_uri(store: Store) -> str:
@@ -149,7 +154,7 @@ class Book:
         for run in self._children.values():
             if run.info.status == "RUNNING" and run.info.run_id not in self._ended:
                 self._end(run, status)
-        self.client.set_tag(self.parent, "mlflow.note.content", summary)
+        self.client.set_tag(self.parent, "mlflow.note.content", summary[:NOTE_CHARACTERS])
         self.client.set_terminated(self.parent, status)
         if status == "FINISHED":
             self.store.write_file(_note_name(self.plan, self.uri), _content(self.plan, self.store).encode())
