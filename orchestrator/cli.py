@@ -153,7 +153,7 @@ def report(
     ],
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Print a study's tables and write its report, from the store alone.
+    """Write a study's report from the store alone, and print its tables unless one format is asked for.
 
     [dim]robust-sweep report quickstart --format latex[/]
     """
@@ -165,7 +165,8 @@ def report(
     summary = summarise(expanded, store)
     files = render(summary, formats)
     console = _console()
-    console.print(terminal(summary))
+    if "all" in formats:
+        console.print(terminal(summary, width=console.width))
     for location in write_files(expanded, store, files).values():
         console.print(f"wrote {location}", highlight=False, soft_wrap=True)
 

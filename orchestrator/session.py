@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +19,7 @@ from orchestrator.report import render, report_name, summarise, terminal, write_
 from orchestrator.resources import Resources
 from orchestrator.store import Store
 from orchestrator.tracker import Tracker
-from orchestrator.tracking import default_uri, is_current, without_password
+from orchestrator.tracking import check_uri, default_uri, is_current, without_password
 from orchestrator.watch import SweepResult
 from trainables.errors import InputError
 
@@ -42,6 +46,7 @@ def run_study(
     resources.check()
     store.check_writable()
     uri = tracking_uri or default_uri(store)
+    check_uri(uri)
     rest = remainder(plan, store)
     if rest.is_empty and is_current(plan, store, uri):
         console.print(f"nothing to run: all {len(plan.evaluations)} evaluations are in the store")
@@ -82,17 +87,22 @@ def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict
     """
     try:
         summary = summarise(plan, store)
-    except InputError as error:  # not one record: every unit failed, or it was stopped at once
-        console.print(escape(str(error)))
+    except InputError:  # not one record: every unit failed, or it was stopped at once, as is said below
         return {}
     is_there = store.read_file(report_name(plan, "report.html")) is not None
     files = render(summary) if again or not is_there else {}
     write_files(plan, store, files)
-    console.print(terminal(summary))
+    console.print(terminal(summary, width=console.width))
     for kind, name in SHOWN_FILES:
         if name in files or is_there:
             console.print(f"{kind}  {store.place(report_name(plan, name))}", highlight=False, soft_wrap=True)
     return files
+
+
+def _mlflow_command() -> str:
+    """Return the mlflow that was installed with this Python, by its name if the shell would find that one."""
+    beside = Path(sys.executable).with_name("mlflow")
+    return shlex.quote(str(beside)) if beside.exists() and shutil.which("mlflow") != str(beside) else "mlflow"
 
 
 def _left(rest: Remainder) -> str:
@@ -117,6 +127,7 @@ def _say_mlflow(uri: str, error: str | None, console: Console) -> None:
         )
     elif uri.startswith("sqlite:"):
         console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)
-        console.print(f"        open it: mlflow ui --backend-store-uri {shown}", highlight=False, soft_wrap=True)
+        command = f"{_mlflow_command()} ui --backend-store-uri {shlex.quote(shown)}"
+        console.print(f"        open it: {command}", highlight=False, soft_wrap=True)
     else:
         console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ RAY_ENVIRONMENT = {
 }
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
+CONNECT_SECONDS = 10.0
 THIS_MACHINE = Resources()
 
 
@@ -93,6 +95,7 @@ def _ray(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
 
     ours = not ray.is_initialized()
     if ours:
+        _check_reachable(resources.address)
         local: dict[str, Any] = {}
         if not (resources.address or os.environ.get("RAY_ADDRESS")):
             local = {"include_dashboard": False}
@@ -106,6 +109,17 @@ def _ray(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raise InputError at once for a head that does not answer; Ray itself would try for a quarter of an hour."""
+    host, _, port = (address or "").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise InputError(f"Ray at {address!r} cannot be reached: {error}") from None
 
 
 def _fit(

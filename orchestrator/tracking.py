@@ -23,6 +23,7 @@ from orchestrator.plan import Plan, as_text, remainder
 from orchestrator.settings import flatten
 from orchestrator.store import Store
 from orchestrator.study import CLEAN
+from trainables.errors import unknown
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ FAILURE = "robust_sweep.failure"
 EVALUATION = "robust_sweep.evaluation."
 STEPS_PER_EPS = 1000
 METRICS_A_CALL = 1000
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
 NOTE_CHARACTERS = 8000
 
 
@@ -69,6 +71,13 @@ def without_password(uri: str) -> str:
         return uri
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+
+def check_uri(uri: str) -> None:
+    """Raise InputError unless a tracking URI is of a kind that MLflow takes."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in SCHEMES:
+        raise unknown("kind of tracking URI", scheme or without_password(uri), SCHEMES)
 
 
 def is_current(plan: Plan, store: Store, uri: str) -> bool:

@@ -152,18 +152,29 @@ def summarise(plan: Plan, store: Store) -> Summary:
 
 
 def _columns(plan: Plan) -> tuple[Column, ...]:
-    """Clean, each attack at each eps, then the worst case over the attacks of each norm at each eps."""
+    """Clean, each attack at each eps, then the worst case over the attacks of each norm at the eps they share.
+
+    A transfer counts in it only if every row meets it, so that rows are compared over the same threats.
+    """
     used = {column for _, column, _ in plan.layout}
     attacks = {name: attack for name in plan.columns if name in used and (attack := plan.attack_of(name))}
     alone = [Column(name, eps, (name,)) for name, attack in attacks.items() for eps in attack.eps]
     norms = sorted({attack.norm for attack in attacks.values()}, reverse=True)  # linf before l2
     worst = []
     for norm in norms:
-        same = {name: attack for name, attack in attacks.items() if attack.norm == norm}
-        for eps in sorted({eps for attack in same.values() for eps in attack.eps}):
+        same = {n: attack for n, attack in attacks.items() if attack.norm == norm and _met_by_all(plan, n)}
+        grids = [set(attack.eps) for attack in same.values()]
+        for eps in sorted(set.intersection(*grids) or set.union(*grids)) if grids else ():
             parts = (CLEAN, *(name for name, attack in same.items() if eps in attack.eps))
             worst.append(Column(WORST_CASE if len(norms) == 1 else f"{WORST_CASE} {norm}", eps, parts))
     return (Column(CLEAN, 0.0, (CLEAN,)), *alone, *worst)
+
+
+def _met_by_all(plan: Plan, column: str) -> bool:
+    """Whether a column is an attack, or a transfer that every row meets with every seed."""
+    if column not in plan.study.transfers:
+        return True
+    return all((v.label, column, seed) in plan.layout for v in plan.variants for seed in v.models)
 
 
 def _cell(plan: Plan, variant: Variant, column: Column, records: Mapping[str, Mapping[float, Record]]) -> Cell:

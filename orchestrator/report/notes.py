@@ -59,6 +59,14 @@ def _worst_case(summary: Summary) -> Iterator[str]:
             if len(column.parts) - 1 < len(attacks):
                 used = ", ".join(part for part in column.parts if part != CLEAN)
                 yield f"{name.capitalize()} at eps {column.eps:g} is over {used} only."
+    if left := _left_out(summary):
+        yield f"Not every attack has eps {', '.join(f'{eps:g}' for eps in left)}: the worst case leaves them out."
+
+
+def _left_out(summary: Summary) -> list[float]:
+    """Return the eps of attacks at which there is no worst case."""
+    judged = {column.eps for column in summary.worst_cases}
+    return sorted({c.eps for c in summary.named(*summary.attack_names)} - judged) if judged else []
 
 
 def _transfers(summary: Summary) -> Iterator[str]:
@@ -70,7 +78,7 @@ def _transfers(summary: Summary) -> Iterator[str]:
         if _applies(summary, source, name):
             itself = "is attacked from another of its own seeds"
         else:
-            itself = "has no other seed to be attacked from, so its worst case is without this attack"
+            itself = "has no other seed to be attacked from, so no row's worst case has this attack"
         yield (
             f"{name}: examples crafted with {transfer.attack} on `{source}`, then shown to each variant; "
             f"`{source}` itself {itself}."

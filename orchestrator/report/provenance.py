@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.plan import Plan, Variant, as_text
 from orchestrator.settings import flatten
+from trainables.attacks.ascent import PgdSpec
 from trainables.specs import AttackSpec
 
 
@@ -39,6 +40,8 @@ def own_settings(plan: Plan, variant: Variant) -> dict[str, str]:
 def attack_settings(attack: AttackSpec) -> dict[str, str]:
     """Return the settings that an attack has, but its grid of eps, which the columns show."""
     values = attack.model_dump(mode="json", exclude={"eps"}, exclude_none=True)
+    if isinstance(attack, PgdSpec) and attack.step_size is None:
+        values["relative_step"] = round(attack.step(1.0), 6)
     return {key: as_text(value) for key, value in values.items()}
 
 

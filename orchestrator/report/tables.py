@@ -50,16 +50,12 @@ class Section:
     difference: Table | None
 
 
-def sections(summary: Summary, *, max_eps: int | None = None) -> tuple[Section, ...]:
-    """Return the headline (clean and worst case) and one section an attack, each with at most max_eps eps."""
+def sections(summary: Summary) -> tuple[Section, ...]:
+    """Return the headline (clean and worst case) and one section an attack."""
     worst = dict.fromkeys(column.name for column in summary.worst_cases)
-    each = max_eps and max_eps // max(len(worst), 1)
-    headline = [column for name in worst for column in thinned(summary.named(name), each)]
+    headline = [column for name in worst for column in summary.named(name)]
     title = "Clean accuracy and worst case over all attacks" if headline else "Clean accuracy"
-    attacks = [
-        _section(summary, describe(summary, name), thinned(summary.named(name), max_eps))
-        for name in summary.attack_names
-    ]
+    attacks = [_section(summary, describe(summary, name), summary.named(name)) for name in summary.attack_names]
     return (_section(summary, title, headline), *attacks)
 
 
@@ -69,13 +65,6 @@ def describe(summary: Summary, name: str) -> str:
     source = source_of(summary.plan, name)
     crafted = f"crafted on variant {source}, " if source else ""
     return f"{name}: {crafted}{assignments(attack_settings(attack))}" if attack else name
-
-
-def thinned(columns: Sequence[Column], at_most: int | None) -> list[Column]:
-    """Return columns spread evenly over the given ones, the extremes left out first."""
-    if at_most is None or len(columns) <= at_most:
-        return list(columns)
-    return [columns[int((i + 0.5) * len(columns) / at_most)] for i in range(at_most)]
 
 
 def eps_text(eps: float) -> str:

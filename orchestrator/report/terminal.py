@@ -1,4 +1,4 @@
-"""A report in the terminal: the headline, each attack and the differences, at most a few eps wide."""
+"""A report in the terminal: each attack, then the headline and how it differs from the baseline."""
 
 from __future__ import annotations
 
@@ -11,28 +11,43 @@ from orchestrator.report.aggregate import Summary
 from orchestrator.report.notes import missing, notes
 from orchestrator.report.tables import Table, sections
 
-MAX_EPS = 4
+LABEL_WIDTH, COLUMN_WIDTH = 24, 13
 
 
-def terminal(summary: Summary) -> Group:
-    """Return what rich prints, the headline last, where a terminal's reader looks first.
+def terminal(summary: Summary, *, width: int = 100) -> Group:
+    """Return what rich prints in `width` characters: the headline last, where a terminal's reader looks first.
 
-    100 characters are wide enough; the files of the report hold every eps.
+    A table that is wider is continued below, a part of its eps at a time.
     """
-    headline, *attacks = sections(summary, max_eps=MAX_EPS)
+    headline, *attacks = sections(summary)
     parts: list[RenderableType] = [Text(summary.plan.study.title, style="bold")]
     parts += [Text(gaps, style="yellow")] if (gaps := missing(summary)) else []
-    parts += [_table(section.title, section.accuracy, has_groups=False) for section in attacks]
-    parts.append(_table(headline.title, headline.accuracy, has_groups=True))
+    for section in attacks:
+        parts += _tables(section.title, section.accuracy, width, has_groups=False)
+    parts += _tables(headline.title, headline.accuracy, width, has_groups=True)
     if headline.difference:
-        parts.append(_table("", headline.difference, has_groups=True))
+        parts += _tables("", headline.difference, width, has_groups=True)
     return Group(*parts, *(Text(f"• {note}") for note in notes(summary)))
 
 
-def _table(title: str, table: Table, *, has_groups: bool) -> RichTable:
+def _tables(title: str, table: Table, width: int, *, has_groups: bool) -> list[RenderableType]:
+    """Return a table in as many parts as the width asks for, each with the first column, the clean one."""
+    size = max(1, (width - LABEL_WIDTH) // COLUMN_WIDTH - 1)
+    starts = range(1, max(2, len(table.headings)), size)
+    parts = [[0, *range(start, min(start + size, len(table.headings)))] for start in starts]
     heading = "\n".join(filter(None, (title, table.caption)))
-    rich = RichTable(title=Text(heading), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rich.add_column("variant", overflow="fold", min_width=20)
+    return [_table("" if i else heading, _columns(table, part), has_groups=has_groups) for i, part in enumerate(parts)]
+
+
+def _columns(table: Table, chosen: list[int]) -> Table:
+    rows = tuple((label, tuple(entries[i] for i in chosen)) for label, entries in table.rows)
+    return Table(table.caption, tuple(table.headings[i] for i in chosen), rows)
+
+
+def _table(heading: str, table: Table, *, has_groups: bool) -> RichTable:
+    title = Text(heading) if heading else None
+    rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    rich.add_column("variant", overflow="fold", min_width=12)
     for column in table.headings:
         head = f"eps {column.name}" if column.group else column.name
         group = f"{column.group}\n".replace(" ", "\n") if has_groups else ""

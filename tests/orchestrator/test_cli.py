@@ -94,7 +94,7 @@ MISTAKES = {
     "seeds as a setting": ("run quickstart --set seeds=[1]", "use --seeds 0,1,2"),
     "scale": ("run quickstart --scale papper", "unknown scale 'papper'. Did you mean 'paper'? Known: paper, quick."),
     "CPUs": ("run quickstart --cpus-per-trial 0", "a trial needs CPUs or GPUs, got cpus_per_trial=0"),
-    "GPUs": ("run quickstart --gpus-per-trial 1.5", "gpus_per_trial must be in [0, 1] or a whole number, got 1.5"),
+    "GPUs": ("run quickstart --gpus-per-trial 1.5", "gpus_per_trial must be in [0, 1], a trial uses one GPU, got 1.5"),
     "concurrency": ("run quickstart --max-concurrent 0", "max_concurrent must be >= 1, got 0"),
     "concurrency as a word": ("run quickstart --max-concurrent two", "Invalid value for '--max-concurrent'"),
     "no folder": ("run quickstart --set dataset=parquet:/none", "dataset folder '/none' must be a folder, and is not"),

@@ -43,7 +43,7 @@ def test_worst_case_lists_its_attacks(summary_of):
 
 def test_an_eps_that_not_all_attacks_have_is_pointed_out(summary_of):
     summary = summary_of(overrides={"attack.fgsm.eps": [0.2]})
-    assert "Worst case at eps 0.1 is over pgd, from_small only." in notes(summary)
+    assert "Not every attack has eps 0.1: the worst case leaves them out." in notes(summary)
 
 
 def test_transfer_says_where_the_source_is_attacked_from(summary_of):
@@ -51,7 +51,7 @@ def test_transfer_says_where_the_source_is_attacked_from(summary_of):
 
 
 def test_transfer_of_one_seed_says_that_the_source_goes_without(summary_of):
-    assert "worst case is without this attack" in notes(summary_of(seeds=[0]))[-1]
+    assert "no row's worst case has this attack" in notes(summary_of(seeds=[0]))[-1]
 
 
 def test_transfer_whose_source_is_no_variant_has_no_column(summary_of):

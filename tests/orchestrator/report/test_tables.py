@@ -1,8 +1,7 @@
 import pytest
 from tiny_study import BIG, SMALL
 
-from orchestrator.report.aggregate import Column
-from orchestrator.report.tables import Entry, Heading, eps_text, sections, thinned
+from orchestrator.report.tables import Entry, Heading, eps_text, sections
 
 
 def entries(table, label):
@@ -32,9 +31,10 @@ def test_every_attack_has_a_section_that_says_what_it_is(summary_of):
     assert titles == [
         "Clean accuracy and worst case over all attacks",
         "fgsm: name=fgsm norm=linf view=default loss=cross_entropy",
-        "pgd: name=pgd norm=linf view=default loss=cross_entropy steps=40 random_start=true restarts=1",
+        "pgd: name=pgd norm=linf view=default loss=cross_entropy steps=40 "
+        "random_start=true restarts=1 relative_step=0.0625",
         f"from_small: crafted on variant {SMALL}, "
-        "name=pgd norm=linf view=default loss=cross_entropy steps=40 random_start=true restarts=1",
+        "name=pgd norm=linf view=default loss=cross_entropy steps=40 random_start=true restarts=1 relative_step=0.0625",
     ]
 
 
@@ -50,15 +50,6 @@ def test_a_plan_of_one_row_has_no_differences_and_nothing_in_bold(summary_of):
     for section in sections(summary):
         assert section.difference is None
         assert not any(entry.is_best for _, row in section.accuracy.rows for entry in row)
-
-
-@pytest.mark.parametrize(
-    ("at_most", "kept"),
-    [(None, [1, 2, 3, 4, 5, 6, 7]), (7, [1, 2, 3, 4, 5, 6, 7]), (3, [2, 4, 6]), (2, [2, 6])],
-)
-def test_thinning_spreads_over_the_grid(at_most, kept):
-    columns = [Column("pgd", eps, ("pgd",)) for eps in range(1, 8)]
-    assert [column.eps for column in thinned(columns, at_most)] == kept
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from orchestrator.report.terminal import terminal
 
 def shown(summary, width=100):
     stream = io.StringIO()
-    Console(file=stream, width=width).print(terminal(summary))
+    Console(file=stream, width=width).print(terminal(summary, width=width))
     return stream.getvalue()
 
 
@@ -21,12 +21,17 @@ def test_the_headline_comes_last_where_a_terminals_reader_looks(summary_of):
     assert row.split()[-9:] == ["100.0", "±", "0.0", "50.0", "±", "50.0", "100.0", "±", "0.0"]
 
 
-@pytest.mark.parametrize("width", [100, 120])
-def test_a_long_grid_of_eps_is_thinned_to_fit(summary_of, width):
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_long_grid_of_eps_is_continued_below_and_every_row_keeps_its_name(summary_of, width):
     grid = [round(0.05 * k, 2) for k in range(1, 10)]
     text = shown(summary_of(overrides={"attack.pgd.eps": grid, "attack.fgsm.eps": grid}), width)
-    assert "…" not in text
-    assert [eps for eps in grid if f"eps {eps} " in text.replace("\n", " \n")] == [0.1, 0.2, 0.3, 0.4]
+    tables = text.split("•")[0]
+    assert "…" not in tables
+    assert max(map(len, tables.splitlines())) <= width
+    assert [eps for eps in grid if f"eps {eps} " in tables.replace("\n", " \n")] == grid
+    parts = tables.split(" variant ")[1:]
+    assert len(parts) > 3
+    assert all("none" in part for part in parts)
 
 
 def test_what_is_missing_and_how_to_read_it_are_said(summary_of):
