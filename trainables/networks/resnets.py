@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from trainables.networks.sizes import require_side, scaled
 from trainables.networks.staged import Staged
 
-Block = type[BasicBlock] | type[Bottleneck]
+Block = Literal["basic", "bottleneck"]
 
 
 def resnet5(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
@@ -23,7 +23,7 @@ def resnet5(shape: tuple[int, int, int], classes: int, *, width: int | None = No
     `width` (None: 32) scales every layer. Stages: stem, layer1, gap [B, 64], fc200.
     """
     w = width or 32
-    stages, features = _trunk("resnet5", shape, BasicBlock, stem=(w, 2), planes=[2 * w], strides=[2], blocks=1)
+    stages, features = _trunk("resnet5", shape, "basic", stem=(w, 2), planes=[2 * w], strides=[2], blocks=1)
     hidden = scaled(200, width, first=32)
     stages["fc200"] = nn.Sequential(nn.Linear(features, hidden), nn.ReLU())
     return _initialised(Staged(stages, nn.Linear(hidden, classes)))
@@ -36,7 +36,7 @@ def resnet18(shape: tuple[int, int, int], classes: int, *, width: int | None = N
     """
     w = width or 64
     planes = [w, 2 * w, 4 * w, 8 * w]
-    stages, features = _trunk("resnet18", shape, BasicBlock, stem=(w, 1), planes=planes, strides=[1, 2, 2, 2], blocks=2)
+    stages, features = _trunk("resnet18", shape, "basic", stem=(w, 1), planes=planes, strides=[1, 2, 2, 2], blocks=2)
     return _initialised(Staged(stages, nn.Linear(features, classes)))
 
 
@@ -63,7 +63,7 @@ def resnet110(
     stages, features = _trunk(
         "resnet110",
         shape,
-        Bottleneck,
+        "bottleneck",
         stem=(w, 1),
         planes=[w, 2 * w, 4 * w],
         strides=[1, 2, 2],
@@ -82,7 +82,7 @@ def _buffered(network: str, shape: tuple[int, int, int], classes: int, *, width:
     """
     w = width or 16
     stages, features = _trunk(
-        network, shape, BasicBlock, stem=(w, 1), planes=[w, 2 * w, 4 * w], strides=[1, 2, 2], blocks=blocks
+        network, shape, "basic", stem=(w, 1), planes=[w, 2 * w, 4 * w], strides=[1, 2, 2], blocks=blocks
     )
     stages["buffer"] = nn.Sequential(nn.Linear(features, features), nn.ReLU())
     return _initialised(Staged(stages, nn.Linear(features, classes)))
@@ -115,12 +115,15 @@ def _trunk(
 
 def residual_stage(block: Block, channels: int, planes: int, *, stride: int, blocks: int) -> tuple[nn.Sequential, int]:
     """Return `blocks` residual blocks, of which the first takes the stride, and the channels that come out."""
-    out = planes * block.expansion
+    from torchvision.models import resnet  # takes seconds, which no other network is to pay
+
+    made = resnet.BasicBlock if block == "basic" else resnet.Bottleneck
+    out = planes * made.expansion
     shortcut = None
     if stride != 1 or channels != out:
         shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-    rest = [block(out, planes) for _ in range(blocks - 1)]
-    return nn.Sequential(block(channels, planes, stride, shortcut), *rest), out
+    rest = [made(out, planes) for _ in range(blocks - 1)]
+    return nn.Sequential(made(channels, planes, stride, shortcut), *rest), out
 
 
 def _initialised(network: Staged) -> Staged:
