@@ -19,7 +19,8 @@ from orchestrator.report import render, report_name, summarise, terminal, write_
 from orchestrator.resources import Resources
 from orchestrator.store import Store
 from orchestrator.tracker import Tracker
-from orchestrator.tracking import check_uri, default_uri, is_current, without_password
+from orchestrator.tracking import check_uri, default_uri, is_current
+from orchestrator.uris import without_password
 from orchestrator.watch import SweepResult
 from trainables.errors import InputError
 

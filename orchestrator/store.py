@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +32,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
 from trainables.specs import EvaluationSpec, TrainingSpec
 
@@ -93,10 +93,7 @@ class Store:
     @property
     def shown(self) -> str:
         """The root as it may be printed: without a password or a secret key."""
-        parts = urlsplit(self.root)
-        if self.is_local or parts.password is None:
-            return self.root
-        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
+        return self.root if self.is_local else without_password(self.root)
 
     def place(self, name: str) -> str:
         """Say where a file under the root is, as it may be printed."""
@@ -281,7 +278,8 @@ def _filesystem(root: str) -> tuple[pa.fs.FileSystem, str]:
     try:
         return pa.fs.FileSystem.from_uri(root)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"root {root!r} cannot be opened: {error}") from None
+        reason = scrubbed(str(error), root)
+        raise InputError(f"root {without_password(root)!r} cannot be opened: {reason}") from None
 
 
 def _spec_of(metadata: Mapping[str, str]) -> tuple[TrainingSpec, list[dict[str, float]]]:

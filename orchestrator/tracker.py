@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from orchestrator.plan import Plan, Remainder
 from orchestrator.schedule import Unit
 from orchestrator.store import Store
 from orchestrator.tracking import Book
+from orchestrator.uris import scrubbed
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +118,8 @@ class Tracker:
 
     def _shown(self, error: Exception) -> str:
         """Return an error's first line without the server's password."""
-        uri = self._where[2]
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        password = urlsplit(uri).password
-        return text.replace(password, "***") if password else text
+        return scrubbed(text, self._where[2])
 
     def _collect(self) -> list[Event]:
         """Wait for an event, then return all that came within EVERY_SECONDS of it."""

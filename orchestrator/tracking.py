@@ -17,12 +17,13 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from orchestrator.plan import Plan, as_text, remainder
 from orchestrator.settings import flatten
 from orchestrator.store import Store
 from orchestrator.study import CLEAN
+from orchestrator.uris import without_password
 from trainables.errors import unknown
 from trainables.specs import EvaluationSpec, TrainingSpec
 
@@ -62,15 +63,6 @@ def default_uri(store: Store) -> str:
     """Return the SQLite file under a local root; beside the working directory for a remote one."""
     folder = Path(store.root) if store.is_local else Path("robust-sweep-results").absolute()
     return f"sqlite:///{folder}/mlflow.db"
-
-
-def without_password(uri: str) -> str:
-    """Return a URI as it may be shown and stored: without its user's password."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
 
 
 def check_uri(uri: str) -> None:

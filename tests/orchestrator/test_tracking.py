@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from orchestrator.plan import expand
 from orchestrator.store import Record, Store
 from orchestrator.study import Study
-from orchestrator.tracking import Book, default_uri, is_current, without_password
+from orchestrator.tracking import Book, default_uri, is_current
+from orchestrator.uris import scrubbed, without_password
 
 STUDY = Study(
     name="tracked",
@@ -189,3 +190,9 @@ def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
 )
 def test_a_password_is_not_shown(uri, shown):
     assert without_password(uri) == shown
+
+
+def test_a_vendors_error_is_shown_without_the_password_that_it_quotes():
+    uri = "http://user:secret@host:5000"
+    assert scrubbed(f"request to {uri}/api failed", uri) == "request to http://user:***@host:5000/api failed"
+    assert scrubbed("request failed", "http://host:5000") == "request failed"
