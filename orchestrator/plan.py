@@ -280,12 +280,17 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _first_spec(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> TrainingSpec:
+    """Return a row's spec with its first seed; but for the seed, the others are the same."""
+    return trainings[next(iter(variant.models.values()))]
+
+
 def _select(
     settings: Mapping[str, Any], variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec], row: Variant
 ) -> Variant | None:
     """Return the variant to compare a row with: of those that have all the settings, the one most like the row."""
     wanted = {key: hashable(value) for key, value in with_whole_keys(settings).items()}
-    specs = {v.label: flatten(trainings[next(iter(v.models.values()))].model_dump()) for v in variants}
+    specs = {v.label: flatten(_first_spec(v, trainings).model_dump()) for v in variants}
     found = [v for v in variants if all(specs[v.label].get(key) == value for key, value in wanted.items())]
 
     def likeness(variant: Variant) -> int:
@@ -318,7 +323,7 @@ def _check_views(
 
 
 def _views(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> frozenset[str]:
-    return DEFENSES[trainings[next(iter(variant.models.values()))].defense.name].views
+    return DEFENSES[_first_spec(variant, trainings).defense.name].views
 
 
 def _columns(study: Study, attacks: Iterable[str], layout: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
@@ -364,7 +369,7 @@ def _evaluations(
 
 def _share_data(source: Variant, target: Variant, trainings: Mapping[str, TrainingSpec]) -> bool:
     """Whether two rows see the same test images, so that examples of one mean anything to the other."""
-    one, other = (trainings[next(iter(v.models.values()))].dataset for v in (source, target))
+    one, other = (_first_spec(v, trainings).dataset for v in (source, target))
     return one.key == other.key
 
 
