@@ -9,8 +9,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from trainables.attacks.ascent import CROSS_ENTROPY, Loss, Objective, ascend
+from trainables.attacks.ascent import ascend
 from trainables.attacks.norms import NORMS
+from trainables.attacks.objectives import CROSS_ENTROPY, Loss, Objective
 from trainables.evaluation import frozen
 from trainables.specs import Frozen
 
@@ -66,7 +67,7 @@ def perturbed(
             images,
             labels,
             eps=eps,
-            norm=config.norm,
+            ball=NORMS[config.norm],
             objective=Objective(loss),
             steps=1 if one_step else config.steps,
             step=eps if one_step else config.relative_step * eps,

@@ -1,40 +1,62 @@
 """Accuracy of a model, clean and under attack, example by example.
 
-The mode is `per_attack`: every attack meets every example that is classified correctly without it. Exact savings
-only: misclassified examples are not attacked; an example broken at a smaller eps of the same attack stays broken;
-fooled examples leave the batch. Every adversarial image is judged in a forward pass of its own, after its size
-and its range were checked.
+An attack by itself meets every example that is classified correctly without it (the mode `per_attack`); the attacks
+of a suite each meet what those before them left (`worst_case`). Exact savings only: misclassified examples are not
+attacked; an example broken at a smaller eps of the same threat stays broken; fooled examples leave the batch; an
+attack that looks for the nearest misclassified image runs once for all eps. Every adversarial image is judged in a
+forward pass of its own, after its size and its range were checked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainables.attacks import ATTACKS
+from trainables.attacks.expectation import Expected
+from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.starts import uniform_noise
+from trainables.images import as_float
 from trainables.specs import AttackSpec
 
 BATCH = 256
+DRAWS = 5  # predictions that a stochastic model is judged by
 TOLERANCE = 1e-4  # of eps; float32 rounding of origin + perturbation
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of every example at one eps: correct [N] bool, prediction [N] int, distance [N] in the norm."""
+    """What became of every example at one eps: correct [N] bool, prediction [N] int, distance [N] in the norm.
+
+    `queries` counts the images that the attack had the view classify, all examples together. `values` are what a
+    measure found, by name; the rest is then that of the unattacked images.
+    """
 
     eps: float
     correct: np.ndarray
     prediction: np.ndarray
     distance: np.ndarray
     seconds: float
+    queries: int = 0
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What a model makes of the images as they are: prediction [N], and the draws by which it is judged.
+
+    One draw, or DRAWS if two passes over the same images differ: then a prediction is the class most of them name,
+    so that a single unlucky draw breaks nothing.
+    """
+
+    prediction: Tensor
+    draws: int
 
 
 @contextmanager
@@ -54,66 +76,136 @@ def frozen(*models: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(wanted)
 
 
-def evaluate_clean(model: nn.Module, images: Tensor, labels: Tensor) -> Outcome:
+def classify(model: nn.Module, images: Tensor) -> Clean:
     """Classify uint8 images [N, C, H, W] without an attack."""
+    with frozen(model), torch.no_grad():
+        draws = DRAWS if is_stochastic(model, images) else 1
+        return Clean(torch.cat([classes(model, as_float(b), draws) for b in images.split(BATCH)]), draws)
+
+
+@torch.no_grad()
+def is_stochastic(model: nn.Module, images: Tensor) -> bool:
+    """Return whether two passes over the same uint8 images differ."""
+    first = as_float(images[:BATCH])
+    return not torch.equal(model(first), model(first))
+
+
+def evaluate_clean(model: nn.Module, images: Tensor, labels: Tensor) -> Outcome:
+    """Classify uint8 images [N, C, H, W] without an attack, as an Outcome at eps 0."""
     start = time.perf_counter()
-    with frozen(model):
-        prediction = _predict(model, images)
-    return _outcome(0.0, prediction, labels, torch.zeros(len(labels)), time.perf_counter() - start)
+    return outcome_of(0.0, classify(model, images).prediction, labels, torch.zeros(len(labels)), start)
 
 
 def evaluate_attacked(
-    model: nn.Module, view: nn.Module, images: Tensor, labels: Tensor, *, attack: AttackSpec, seed: int
+    model: nn.Module,
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    attack: AttackSpec,
+    seed: int,
+    clean: Clean | None = None,
 ) -> list[Outcome]:
-    """Attack uint8 images [N, C, H, W] through `view` and judge them by `model`, one Outcome an eps."""
-    with frozen(model, view):
-        prediction = _predict(model, images)
-        distance = torch.zeros(len(labels), device=labels.device)
+    """Attack uint8 images [N, C, H, W] through `view` and judge them by `model`, one Outcome an eps.
+
+    `clean` is `classify(model, images)`, where the caller has it.
+    """
+    return evaluate_suite(model, [(attack, view)], images, labels, seed=seed, clean=clean)
+
+
+def evaluate_suite(
+    model: nn.Module,
+    threats: Sequence[tuple[AttackSpec, nn.Module]],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int,
+    clean: Clean | None = None,
+) -> list[Outcome]:
+    """Attack with one threat after the other, each through its view; all share a norm and a grid of eps."""
+    clean = clean or classify(model, images)
+    with frozen(model, *(view for _, view in threats)):
+        field = _Field(model, images, labels, clean, seed)
+        armed = [_arm(field, attack, view) for attack, view in threats]
         outcomes = []
-        for eps in attack.eps:
-            start = time.perf_counter()
-            for batch in _batches(prediction == labels):
-                origin = _float(images[batch])
-                found = _craft(view, origin, labels[batch], batch, attack, eps=eps, seed=seed, stop_early=True)
-                distance[batch] = _checked_size(found - origin, found, attack, eps)
-                prediction[batch] = _classes(model, found)
-            outcomes.append(_outcome(eps, prediction, labels, distance, time.perf_counter() - start))
+        for eps in threats[0][0].eps:
+            start, before = time.perf_counter(), field.queries
+            for strike in armed:
+                strike(eps)
+            outcomes.append(
+                outcome_of(eps, field.prediction, labels, field.distance, start, queries=field.queries - before)
+            )
     return outcomes
 
 
-def craft(view: nn.Module, images: Tensor, labels: Tensor, *, attack: AttackSpec, seed: int) -> dict[str, Tensor]:
-    """Attack every one of the uint8 images to the end; return float32 images [N, C, H, W] by eps."""
-    crafted = {}
-    with frozen(view):
-        for eps in attack.eps:
-            batches = torch.arange(len(labels), device=labels.device).split(BATCH)
-            found = [
-                _craft(view, _float(images[b]), labels[b], b, attack, eps=eps, seed=seed, stop_early=False)
-                for b in batches
-            ]
-            crafted[repr(eps)] = torch.cat(found).cpu()
-    return crafted
+class _Field:
+    """Where a model's examples stand: the prediction [N] of each and the size [N] of its perturbation."""
+
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, clean: Clean, seed: int) -> None:
+        self.model, self.images, self.labels, self.draws, self.seed = model, images, labels, clean.draws, seed
+        self.prediction = clean.prediction.clone()
+        self.distance = torch.zeros(len(labels), device=labels.device)
+        self.queries = 0
+
+    def standing(self) -> tuple[Tensor, ...]:
+        """Return the indices of the examples not broken yet, a batch at a time."""
+        indices = (self.prediction == self.labels).nonzero().flatten()
+        return indices.split(BATCH) if len(indices) else ()
+
+    def attacked(self, batch: Tensor, attack: AttackSpec, view: nn.Module, eps: float) -> tuple[Tensor, ...]:
+        """Attack the examples at `batch` [B]; return their images, the model's predictions and the sizes."""
+        origin, labels = as_float(self.images[batch]), self.labels[batch]
+        counted = _Counted(view)
+        found = run(counted, origin, labels, batch, attack, eps=eps, seed=self.seed, stop_early=True)
+        self.queries += counted.images
+        size = _checked_size(found - origin, found, attack, eps)
+        return classes(self.model, found, self.draws), size
 
 
-def evaluate_transferred(
-    model: nn.Module, crafted: Mapping[str, Tensor], images: Tensor, labels: Tensor, *, attack: AttackSpec
-) -> list[Outcome]:
-    """Judge `model` on images that were crafted elsewhere; what it misclassifies when clean counts as broken."""
-    outcomes = []
-    with frozen(model):
-        clean = _predict(model, images)
-        for eps in attack.eps:
-            start = time.perf_counter()
-            prediction, distance = clean.clone(), torch.zeros(len(labels), device=labels.device)
-            for batch in _batches(clean == labels):
-                found = crafted[repr(eps)][batch.cpu()].to(images.device)
-                distance[batch] = _checked_size(found - _float(images[batch]), found, attack, eps)
-                prediction[batch] = _classes(model, found)
-            outcomes.append(_outcome(eps, prediction, labels, distance, time.perf_counter() - start))
-    return outcomes
+def _arm(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float], None]:
+    """Return what breaks the field's standing examples by an attack, told an eps."""
+    return _once(field, attack, view) if ATTACKS[attack.name].minimises else _at_each_eps(field, attack, view)
 
 
-def _craft(
+def _at_each_eps(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float], None]:
+    def strike(eps: float) -> None:
+        for batch in field.standing():
+            field.prediction[batch], field.distance[batch] = field.attacked(batch, attack, view, eps)
+
+    return strike
+
+
+def _once(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float], None]:
+    """Attack what stands when the smallest eps comes; an example is broken at every eps that its image is within."""
+    prediction = field.prediction.clone()
+    distance = torch.full_like(field.distance, torch.inf)
+    run = False
+
+    def strike(eps: float) -> None:
+        nonlocal run
+        if not run:
+            for batch in field.standing():
+                prediction[batch], distance[batch] = field.attacked(batch, attack, view, attack.eps[-1])
+            run = True
+        reached = (field.prediction == field.labels) & (prediction != field.labels) & (distance <= eps)
+        field.prediction[reached], field.distance[reached] = prediction[reached], distance[reached]
+
+    return strike
+
+
+class _Counted(nn.Module):
+    """A view that counts the images it classifies."""
+
+    def __init__(self, view: nn.Module) -> None:
+        super().__init__()
+        self.view, self.images = view, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.images += len(images)
+        return self.view(images)
+
+
+def run(
     view: nn.Module,
     origin: Tensor,
     labels: Tensor,
@@ -124,27 +216,28 @@ def _craft(
     seed: int,
     stop_early: bool,
 ) -> Tensor:
-    shape = tuple(origin.shape[1:])
-    return ATTACKS[attack.name].craft(
-        view,
+    """Attack images [B, C, H, W] in [0, 1], the examples at `indices` [B] of their split, through `view`."""
+    known = ATTACKS[attack.name]
+    assert known.craft is not None, "a suite is run attack by attack"
+    return known.craft(
+        view if attack.eot_samples == 1 else Expected(view, attack.eot_samples),
         origin,
         labels,
         eps=eps,
         spec=attack,
-        starts=lambda restart: uniform_noise(indices, shape, seed=seed, restart=restart),
+        noise=Noise(indices, tuple(origin.shape[1:]), seed),
         stop_early=stop_early,
     )
 
 
-def _batches(chosen: Tensor) -> tuple[Tensor, ...]:
-    """Return the indices of the chosen examples, a batch at a time; none if none is chosen."""
-    indices = chosen.nonzero().flatten()
-    return indices.split(BATCH) if len(indices) else ()
-
-
 def _checked_size(perturbation: Tensor, images: Tensor, attack: AttackSpec, eps: float) -> Tensor:
-    """Return the sizes [B]; raise RuntimeError if an attack left its ball or [0, 1]."""
+    """Return the sizes [B]; raise RuntimeError if an attack left [0, 1] or the ball that it was to stay in."""
     size = NORMS[attack.norm].size(perturbation)
+    return checked(size, images, attack, torch.inf if ATTACKS[attack.name].minimises else eps)
+
+
+def checked(size: Tensor, images: Tensor, attack: AttackSpec, eps: float) -> Tensor:
+    """Return the sizes [B] of the perturbations; raise RuntimeError if one is over eps, or an image not in [0, 1]."""
     low, high, largest = images.min().item(), images.max().item(), size.max().item()
     if not (low >= 0 and high <= 1 and largest <= eps * (1 + TOLERANCE) + 1e-6):  # so that NaN is outside
         raise RuntimeError(
@@ -154,19 +247,16 @@ def _checked_size(perturbation: Tensor, images: Tensor, attack: AttackSpec, eps:
     return size
 
 
-def _float(images: Tensor) -> Tensor:
-    return images.float() / 255
-
-
 @torch.no_grad()
-def _classes(model: nn.Module, images: Tensor) -> Tensor:
-    return model(images).argmax(1)
+def classes(model: nn.Module, images: Tensor, draws: int) -> Tensor:
+    """Return the class [B] that most of `draws` predictions name."""
+    return torch.stack([model(images).argmax(1) for _ in range(draws)]).mode(dim=0).values
 
 
-def _predict(model: nn.Module, images: Tensor) -> Tensor:
-    return torch.cat([_classes(model, _float(batch)) for batch in images.split(BATCH)])
-
-
-def _outcome(eps: float, prediction: Tensor, labels: Tensor, distance: Tensor, seconds: float) -> Outcome:
+def outcome_of(
+    eps: float, prediction: Tensor, labels: Tensor, distance: Tensor, start: float, *, queries: int = 0
+) -> Outcome:
+    """Copy to the CPU, which waits for the GPU, then take the time."""
     correct = (prediction == labels).cpu().numpy()
-    return Outcome(eps, correct, prediction.cpu().numpy().copy(), distance.cpu().numpy().copy(), seconds)
+    arrays = correct, prediction.cpu().numpy().copy(), distance.cpu().numpy().copy()
+    return Outcome(eps, *arrays, time.perf_counter() - start, queries)

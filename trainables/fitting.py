@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from trainables.images import Shape, as_float, require_pixels
 from trainables.specs import NetworkSpec, OptimisationSpec
 
 Batch = tuple[Tensor, Tensor]
@@ -20,7 +21,7 @@ CROP_PADDING = 4
 class Task:
     """What a defense is built for: images of `shape` (C, H, W), classes, network, optimisation, device."""
 
-    shape: tuple[int, int, int]
+    shape: Shape
     classes: int
     network: NetworkSpec
     optimisation: OptimisationSpec
@@ -29,7 +30,7 @@ class Task:
 
 
 class Batches:
-    """The training images on the device: each iteration is one epoch in a new order.
+    """The training images on the device, uint8 [N, C, H, W]: each iteration is one epoch in a new order.
 
     A batch is float32 images [B, C, H, W] in [0, 1] and int64 labels [B]. Order and augmentation come from the
     generator, which lives on the CPU so that they are the same on every device.
@@ -38,6 +39,7 @@ class Batches:
     def __init__(
         self, pixels: Tensor, labels: Tensor, optimisation: OptimisationSpec, generator: torch.Generator
     ) -> None:
+        require_pixels(pixels)
         self.pixels, self.labels = pixels, labels
         self.size, self.augmentation = optimisation.batch_size, optimisation.augmentation
         self.generator = generator
@@ -51,7 +53,7 @@ class Batches:
             images = self.pixels[indices]
             for name in self.augmentation:
                 images = AUGMENTATIONS[name](images, self.generator)
-            yield images.float() / 255, self.labels[indices]
+            yield as_float(images), self.labels[indices]
 
 
 def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -112,6 +114,7 @@ def _optimizer(parameters: list[nn.Parameter], optimisation: OptimisationSpec) -
         lr=optimisation.lr,
         momentum=optimisation.momentum,
         weight_decay=optimisation.weight_decay,
+        nesterov=optimisation.nesterov,
     )
 
 

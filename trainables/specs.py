@@ -1,4 +1,4 @@
-"""TrainingSpec, AttackSpec and EvaluationSpec: frozen, validated and content-addressed.
+"""TrainingSpec, AttackSpec, MeasureSpec and EvaluationSpec: frozen, validated and content-addressed.
 
 A fingerprint is a hash of a spec's canonical JSON and of SCHEMA, which is raised whenever the meaning of
 a spec changes, so that a store never answers with the result of another meaning.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -28,7 +28,7 @@ from pydantic_core import ErrorDetails
 
 from trainables.errors import InputError, unknown
 
-SCHEMA = 1
+SCHEMA = 2
 FINGERPRINT_LENGTH = 20
 LARGEST_SEED = 2**31 - 1
 
@@ -83,6 +83,7 @@ class OptimisationSpec(Frozen):
     optimizer: Literal["adam", "sgd"] = "adam"
     lr: PositiveFloat = 1e-3
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only")
+    nesterov: bool = Field(False, description="Nesterov's momentum; sgd only")
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine", "multistep"] = "constant"
     milestones: tuple[PositiveInt, ...] = Field((), description="epochs after which multistep multiplies lr")
@@ -92,6 +93,13 @@ class OptimisationSpec(Frozen):
     patience: PositiveInt | None = Field(
         None, description="stop after this many epochs without a better validation accuracy; the last weights stay"
     )
+
+    @model_validator(mode="after")
+    def _nesterov_of_a_momentum(self) -> OptimisationSpec:
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            got = f"optimizer={self.optimizer}, momentum={self.momentum}"
+            raise ValueError(f"nesterov needs optimizer=sgd and a momentum above 0, got {got}")
+        return self
 
 
 class DefenseConfig(Frozen):
@@ -156,23 +164,41 @@ def _parse_eps(value: object) -> object:
 
 
 Eps = Annotated[float, BeforeValidator(_parse_eps), Field(gt=0)]
+Loss = Literal["cross_entropy", "margin", "dlr", "joint"]
+
+
+def check_ascending(eps: tuple[float, ...]) -> tuple[float, ...]:
+    """Return a grid of eps; raise ValueError if it is empty, or does not ascend."""
+    if not eps:
+        raise ValueError("eps must name at least one value, got ()")
+    if len(set(eps)) < len(eps) or list(eps) != sorted(eps):
+        raise ValueError(f"eps must ascend without repeats, got {list(eps)}")
+    return eps
+
+
+def check_joint(loss: Loss, view: str) -> None:
+    """Raise ValueError unless pcl's joint loss and the view that it reads come together."""
+    if (loss == "joint") != (view == "joint_loss"):
+        raise ValueError(f"loss joint goes with view joint_loss, got loss {loss} and view {view}")
 
 
 class AttackSpec(Frozen):
     """A threat: an attack, its norm and its grid of eps on the [0,1] image scale, and what it may see."""
 
     name: str
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Literal["linf", "l2", "l1"] = "linf"
     eps: tuple[Eps, ...]
     view: str = Field("default", description="the view of the defense that is attacked")
-    loss: Literal["cross_entropy", "joint"] = Field(
+    loss: Loss = Field(
         "cross_entropy", description="what the attack maximises; joint adds pcl's, and reads the view joint_loss"
     )
+    eot_samples: PositiveInt = Field(1, description="attack the mean over this many draws of a stochastic view")
 
     @model_validator(mode="after")
     def _joint_loss_of_its_view(self) -> AttackSpec:
-        if (self.loss == "joint") != (self.view == "joint_loss"):
-            raise ValueError(f"loss joint goes with view joint_loss, got loss {self.loss} and view {self.view}")
+        check_joint(self.loss, self.view)
+        if self.loss == "joint" and self.eot_samples > 1:
+            raise ValueError(f"eot_samples averages logits, and loss joint reads more, got {self.eot_samples}")
         return self
 
     @model_validator(mode="after")
@@ -180,11 +206,17 @@ class AttackSpec(Frozen):
         if self.norm == "linf" and (big := [e for e in self.eps if e > 1]):
             hint = f" (did you mean {big[0]:g}/255?)" if big[0] <= 255 else ""
             raise ValueError(f"eps must be in (0, 1] for norm linf, got {big[0]}{hint}")
-        if not self.eps:
-            raise ValueError("eps must name at least one value, got ()")
-        if len(set(self.eps)) < len(self.eps) or list(self.eps) != sorted(self.eps):
-            raise ValueError(f"eps must ascend without repeats, got {list(self.eps)}")
+        check_ascending(self.eps)
         return self
+
+    @property
+    def views(self) -> frozenset[str]:
+        """The views of a defense that are attacked."""
+        return frozenset({self.view})
+
+    def seen_through(self, views: Collection[str]) -> AttackSpec | None:
+        """Return the attack as a model that has these views meets it; None if it cannot be attacked so."""
+        return self if self.view in views else None
 
 
 def attack_spec(value: object) -> AttackSpec:
@@ -197,8 +229,25 @@ def attack_spec(value: object) -> AttackSpec:
     return built
 
 
+class MeasureSpec(Frozen):
+    """What is measured of a model beside its accuracy; each measure declares its own subclass."""
+
+    name: str
+    view: str = Field("default", description="the view of the defense that is measured")
+
+
+def measure_spec(value: object) -> MeasureSpec:
+    """Build the MeasureSpec subclass that `value["name"]` asks for; raise InputError for an unknown name."""
+    from trainables.measures import MEASURES
+
+    built = _from_registry("measure", value, {name: measure.Spec for name, measure in MEASURES.items()})
+    if not isinstance(built, MeasureSpec):
+        raise InputError(f"a measure must be a mapping with a name, got {value!r}")
+    return built
+
+
 class EvaluationSpec(Frozen):
-    """One question to one trained model: its accuracy on a split, clean or under an attack.
+    """One question to one trained model: its accuracy on a split, clean or under an attack; or a measure of it.
 
     `source` is the fingerprint of another model on which the examples are crafted (a transfer attack).
     """
@@ -206,15 +255,32 @@ class EvaluationSpec(Frozen):
     model: str = Field(description="fingerprint of the TrainingSpec")
     inference: Mapping[str, Any] = Field({}, description="settings of the model at test time; they never retrain")
     attack: SerializeAsAny[AttackSpec] | None = None
+    measure: SerializeAsAny[MeasureSpec] | None = None
     source: str | None = None
     split: Literal["test", "validation"] = "test"
     examples: PositiveInt | None = Field(None, description="the first n of the split; None: all")
-    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the attack's random starts")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the attack's random starts, or the measure's draws")
 
     @field_validator("attack", mode="before")
     @classmethod
     def _typed_attack(cls, value: object) -> object:
         return None if value is None else attack_spec(value)
+
+    @field_validator("measure", mode="before")
+    @classmethod
+    def _typed_measure(cls, value: object) -> object:
+        return None if value is None else measure_spec(value)
+
+    @model_validator(mode="after")
+    def _one_question(self) -> EvaluationSpec:
+        if self.measure is not None and (self.attack is not None or self.source is not None):
+            raise ValueError("an evaluation has a measure, or an attack and its source, got both")
+        return self
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the question is the accuracy on the images as they are."""
+        return self.attack is None and self.measure is None
 
     @property
     def crafted_on(self) -> str:

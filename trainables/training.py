@@ -18,19 +18,17 @@ from torch import Tensor
 from trainables.data import Images, Splits
 from trainables.defenses import DEFENSES, Defense
 from trainables.evaluation import evaluate_clean
+from trainables.failures import DivergedError
 from trainables.fitting import Batches, Task
 from trainables.randomness import current, resumed, seeded
 from trainables.specs import TrainingSpec
 
 
-class DivergedError(RuntimeError):
-    """The loss stopped being a finite number."""
-
-
 class TrainingRun:
     """One TrainingSpec being trained on `splits`; `step()` is one epoch.
 
-    Validation accuracy is measured after every epoch; the test split is never looked at.
+    Validation accuracy is measured after every epoch; the test split is never looked at. An epoch's `seconds` are
+    those of its training alone; what the preparation before the first epoch took is its `prepare_seconds`.
     """
 
     def __init__(self, spec: TrainingSpec, splits: Splits, device: torch.device | str = "cpu") -> None:
@@ -42,7 +40,9 @@ class TrainingRun:
         self._order = torch.Generator().manual_seed(spec.seed)
         with seeded(spec.seed, self._device):
             self.defense = build(spec, splits, self._device)
+            start = time.perf_counter()
             self.defense.prepare(Batches(*self._train, spec.optimisation, torch.Generator().manual_seed(spec.seed)))
+            self._prepare_seconds = time.perf_counter() - start
             self._rng = current(self._device)
 
     @property
@@ -56,18 +56,19 @@ class TrainingRun:
         with resumed(self._rng, self._device):
             metrics = self.defense.train_epoch(Batches(*self._train, self.spec.optimisation, self._order))
             self._rng = current(self._device)
+        seconds = time.perf_counter() - start
         epoch = len(self.history) + 1
         if not all(math.isfinite(value) for value in metrics.values()):
             last = self.history[-1] if self.history else {}
-            raise DivergedError(
-                f"training must keep its metrics finite, got {metrics} in epoch {epoch}; before: {last}"
-            )
+            raise DivergedError(metrics, epoch=epoch, last=last)
         validation = evaluate_clean(self.defense.model, *self._validation)
         metrics |= {
             "validation_accuracy": float(validation.correct.mean()),
-            "seconds": time.perf_counter() - start,
+            "seconds": seconds,
             "epoch": epoch,
         }
+        if epoch == 1:
+            metrics["prepare_seconds"] = self._prepare_seconds
         self.history.append(metrics)
         return metrics
 

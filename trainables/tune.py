@@ -10,32 +10,33 @@ Workers write checkpoints and records to the store; the driver is only told the 
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import torch
 from ray import tune
+from torch import nn
 
 from orchestrator.provenance import provenance
 from orchestrator.store import Record, Store
+from trainables.attacks.suite import SuiteSpec
 from trainables.data import Splits
 from trainables.defenses import Defense
-from trainables.evaluation import (
-    Outcome,
-    craft,
-    evaluate_attacked,
-    evaluate_clean,
-    evaluate_transferred,
-)
+from trainables.evaluation import Clean, Outcome, classify, evaluate_clean, evaluate_suite, outcome_of
+from trainables.failures import describe
+from trainables.measures import measured
 from trainables.randomness import seeded
-from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
+from trainables.specs import DatasetSpec, EvaluationSpec, MeasureSpec, TrainingSpec
 from trainables.statetree import pack, unpack
 from trainables.training import TrainingRun, build, on_device
+from trainables.transfer import craft, evaluate_transferred
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Bench:
     _splits: dict[str, Splits] = field(default_factory=dict)
     _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
     _crafted: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    _clean: dict[tuple[Any, ...], Clean] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -69,6 +71,7 @@ class Bench:
         """Let go of models and crafted images, and of the GPU memory that others may need."""
         self._models.clear()
         self._crafted.clear()
+        self._clean.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -77,6 +80,17 @@ class Bench:
         if name not in self._crafted:
             self._crafted = {name: self.store.load_crafted(name)}
         return self._crafted[name]
+
+    def clean(self, spec: EvaluationSpec, model: nn.Module, images: torch.Tensor) -> Clean:
+        """Return what a model makes of unattacked images; computed once for all attacks on it."""
+        inference = json.dumps(dict(spec.inference), sort_keys=True)
+        key = spec.model, inference, spec.split, spec.examples, spec.seed
+        if key not in self._clean:
+            while len(self._clean) >= MODELS_KEPT:
+                del self._clean[next(iter(self._clean))]
+            with seeded(spec.seed, self.device):
+                self._clean[key] = classify(model, images)
+        return self._clean[key]
 
     def model(self, fingerprint: str) -> tuple[Defense, Splits]:
         """Return a trained model and its dataset; load it unless it is among the last few."""
@@ -118,7 +132,7 @@ class Unit(tune.Trainable):
         except (torch.OutOfMemoryError, torch.AcceleratorError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
-            return {"done": True, "failure": {"error": _line(error), "traceback": traceback.format_exc()}}
+            return {"done": True, "failure": describe(error, log=_log_file())}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: states are the store's, and a unit goes on from there wherever it is started again."""
@@ -127,12 +141,16 @@ class Unit(tune.Trainable):
         """Do nothing: see `save_checkpoint`."""
 
 
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+def _log_file() -> str:
+    """Say where this worker's own output lies, on its node."""
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    found = next(logs.glob(f"worker-{context.get_worker_id()}-*.err"), logs)
+    return f"{ray.util.get_node_ip_address()}:{found}"
 
 
 def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
-    """Train one TrainingSpec from where the store has it; yield each epoch's metrics."""
+    """Train one TrainingSpec from where the store has it; yield each epoch's metrics, and what a probe measures."""
     spec = TrainingSpec.model_validate_json(config["spec"])
     run = TrainingRun(spec, bench.splits(spec.dataset), bench.device)
     if (state := bench.store.load_state(spec.fingerprint)) is not None:
@@ -145,8 +163,8 @@ def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
         if time.monotonic() - saved >= bench.state_seconds:
             _keep_state(run, bench)
             saved = time.monotonic()
-        yield {"metrics": metrics, "done": False}
-    bench.store.save_checkpoint(spec, run.defense.model.state_dict(), run.history)
+        yield {"metrics": metrics, "probed": _probed(run, config.get("probe"), bench), "done": False}
+    bench.store.save_checkpoint(spec, run.defense.model.state_dict(), run.history, provenance(bench.device))
     bench.store.delete("states", spec.fingerprint)
     yield {"metrics": run.history[-1], "done": True}
 
@@ -159,15 +177,31 @@ def _keep_state(run: TrainingRun, bench: Bench) -> None:
         logger.warning("the state of %s could not be saved", run.spec.fingerprint, exc_info=True)
 
 
+def _probed(run: TrainingRun, probe: dict[str, Any] | None, bench: Bench) -> float | None:
+    """Return the mean accuracy of a probe's evaluation if it is due after this epoch; the training does not notice."""
+    if probe is None or len(run.history) not in probe["epochs"]:
+        return None
+    spec = EvaluationSpec.model_validate_json(probe["evaluation"])
+    with seeded(spec.seed, bench.device):
+        outcomes = _direct(spec, run.defense, bench.splits(run.spec.dataset), bench, is_trained=False)
+    return float(np.mean([outcome.correct.mean() for outcome in outcomes]))
+
+
 def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
     """Evaluate specs that attack one model; yield after each."""
     specs = [EvaluationSpec.model_validate_json(text) for text in config["evaluations"]]
     for number, spec in enumerate(specs, 1):
         with seeded(spec.seed, bench.device):  # what a stochastic defense draws
-            outcomes = _transferred(spec, bench) if spec.source else _direct(spec, bench)
+            outcomes = _outcomes(spec, bench)
         known = provenance(bench.device)
         bench.store.save_records([Record(spec, **vars(outcome), provenance=known) for outcome in outcomes])
         yield {"metrics": _headline(spec, outcomes[-1]), "done": number == len(specs)}
+
+
+def _outcomes(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
+    if spec.measure is not None:
+        return [_measured(spec, spec.measure, bench)]
+    return _transferred(spec, bench) if spec.source else _direct(spec, *bench.model(spec.model), bench)
 
 
 def _headline(spec: EvaluationSpec, outcome: Outcome) -> dict[str, float]:
@@ -176,15 +210,20 @@ def _headline(spec: EvaluationSpec, outcome: Outcome) -> dict[str, float]:
     return {f"accuracy{attack}": float(outcome.correct.mean())}
 
 
-def _direct(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
-    defense, splits = bench.model(spec.model)
+def _direct(
+    spec: EvaluationSpec, defense: Defense, splits: Splits, bench: Bench, *, is_trained: bool = True
+) -> list[Outcome]:
+    """Evaluate a model; what one that `is_trained` makes of the images as they are is kept for its other attacks."""
     images, labels = _examples(spec, splits, bench)
     inference = defense.Inference.model_validate(spec.inference)
     model = defense.view("default", inference)
     if spec.attack is None:
         return [evaluate_clean(model, images, labels)]
-    view = defense.view(spec.attack.view, inference)
-    return evaluate_attacked(model, view, images, labels, attack=spec.attack, seed=spec.seed)
+    attacks = spec.attack.attacks if isinstance(spec.attack, SuiteSpec) else (spec.attack,)
+    threats = [(attack, defense.view(attack.view, inference)) for attack in attacks]
+    clean = bench.clean(spec, model, images) if is_trained else classify(model, images)
+    with seeded(spec.seed, bench.device):
+        return evaluate_suite(model, threats, images, labels, seed=spec.seed, clean=clean)
 
 
 def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
@@ -199,7 +238,21 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
         view = source.view(spec.attack.view)
         bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
     model = target.view("default", target.Inference.model_validate(spec.inference))
-    return evaluate_transferred(model, bench.crafted(name), images, labels, attack=spec.attack)
+    clean = bench.clean(spec, model, images)
+    with seeded(spec.seed, bench.device):
+        return evaluate_transferred(model, bench.crafted(name), images, labels, attack=spec.attack, clean=clean)
+
+
+def _measured(spec: EvaluationSpec, measure: MeasureSpec, bench: Bench) -> Outcome:
+    """Measure a model; the outcome's accuracy is the clean one."""
+    defense, splits = bench.model(spec.model)
+    images, labels = _examples(spec, splits, bench)
+    inference = defense.Inference.model_validate(spec.inference)
+    start = time.perf_counter()
+    clean = bench.clean(spec, defense.view("default", inference), images)
+    with seeded(spec.seed, bench.device):
+        values = measured(defense.view(measure.view, inference), images, labels, spec=measure, seed=spec.seed)
+    return replace(outcome_of(0.0, clean.prediction, labels, torch.zeros(len(labels)), start), values=values)
 
 
 def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.linalg import solve_triangular
 
 ISOLATED = 1e-30  # degree below which a query counts as tied to nothing; its square root is a float32
 CHECK_EVERY = 4  # iterations of conjugate gradients between two looks at the residual, each of which waits for a GPU
@@ -29,14 +30,13 @@ CHECK_EVERY = 4  # iterations of conjugate gradients between two looks at the re
 
 @dataclass(frozen=True)
 class Graph:
-    """Weights among N queries (c) and M template points (o): `cc` [N, N] with zero diagonal, `co` [N, M], `oc` [M, N].
+    """What ties N queries to each other, A = A_cc [N, N] with zero diagonal, and to M template points, C [N, M].
 
-    `cc` is None where each query stands alone with the template.
+    A is None where each query stands alone with the template.
     """
 
-    cc: Tensor | None
-    co: Tensor
-    oc: Tensor
+    A: Tensor | None
+    C: Tensor
 
 
 Kernel = Callable[[Tensor, Tensor], Graph]
@@ -55,23 +55,22 @@ def nearest_neighbor_graph(
     nearest, scale = neighbors - 1, scale_neighbor - 1
     if alone:
         return _graphs_of_one(queries, template, nearest=nearest, scale=scale)
-    squared, n = _squared_distances_of_union(queries, template), len(queries)
+    squared, n = _squared_distances(queries, template, alone=False), len(queries)
     values, indices = squared.topk(min(nearest, len(squared) - 1), dim=1, largest=False)
     width = values[:, min(scale, values.shape[1]) - 1, None]
-    weights = torch.zeros_like(squared).scatter_(1, indices, _quartic(values, width, _floor(squared[n:, n:])))
-    return Graph(weights[:n, :n], weights[:n, n:], weights[n:, :n])
+    return _tied(_quartic(values, width, _floor(values[n:, -1])), indices, queries=n)
 
 
 def gaussian_graph(queries: Tensor, template: Tensor, *, sigma: float | None, alone: bool) -> Graph:
     """Connect all points, w = exp(-d^2 / sigma^2): the paper's kernel, with one width for all.
 
     The paper gives no sigma. None: the median, over the template, of the distance to the nearest other template point,
-    which follows the features' scale and does not depend on the queries.
+    which follows the features' scale and does not depend on the queries. W is symmetric.
     """
-    squared, n = _squared_distances_of_union(queries, template), len(queries)
-    width = squared.new_tensor(sigma).square() if sigma is not None else _spacing(squared[n:, n:])
-    weights = torch.exp(-squared.clamp_min(0) / width)
-    return Graph(None if alone else weights[:n, :n], weights[:n, n:], weights[n:, :n])
+    squared, n, m = _squared_distances(queries, template, alone=alone), len(queries), len(template)
+    width = squared.new_tensor(sigma).square() if sigma is not None else _spacing(squared[n:, -m:])
+    W = torch.exp(-squared[:n].clamp_min(0) / width)
+    return Graph(None, (2 + 1 / m) * W) if alone else Graph(2 * W[:, :n], (2 + n / m) * W[:, n:])
 
 
 def interpolate(graph: Graph, G: Tensor, *, solver: str, tie: float) -> Tensor:
@@ -80,26 +79,39 @@ def interpolate(graph: Graph, G: Tensor, *, solver: str, tie: float) -> Tensor:
     `solver` is one of SOLVERS. The gradient with respect to the weights is exact: one more solve with the same,
     symmetric matrix.
     """
-    gamma = (1 if graph.cc is None else len(graph.co)) / len(G)
-    C = graph.co + (1 + gamma) * graph.oc.T
-    A = None if graph.cc is None else graph.cc + graph.cc.T
-    degree = C.sum(1) if A is None else C.sum(1) + A.sum(1)
+    B, degree = (graph.C @ torch.cat([G, torch.ones_like(G[:, :1])], 1)).tensor_split([G.shape[1]], dim=1)
+    degree = degree if graph.A is None else degree + graph.A.sum(1, keepdim=True)
     loose = tie * degree + ISOLATED
-    D, B = degree + loose, C @ G + loose[:, None] / G.shape[1]
-    return B / D[:, None] if A is None else _Solve.apply(torch.diag(D) - A, B, solver)
+    D, B = degree + loose, B + loose / G.shape[1]
+    return B / D if graph.A is None else _Solve.apply(graph.A, D[:, 0], B, solver)
 
 
-def _squared_distances_of_union(queries: Tensor, template: Tensor) -> Tensor:
-    """Return |x_i - x_j|^2 [N + M, N + M], infinite to itself; rounding may leave a duplicate's below 0.
+def _squared_distances(queries: Tensor, template: Tensor, *, alone: bool) -> Tensor:
+    """Return |x_i - x_j|^2 among all points [N + M, N + M] or, with `alone`, from all to the template's [N + M, M].
 
-    One product of [-2 x, |x|^2, 1] and [y, 1, |y|^2] reads and writes the large matrix once; points are seen from the
-    template's mean so that little is cancelled.
+    A point's to itself is infinite; rounding may leave a duplicate's below 0. One product of [-2 x, |x|^2, 1] and
+    [y, 1, |y|^2] reads and writes the large matrix once; points are seen from the template's mean so that little is
+    cancelled.
     """
-    points = torch.cat([queries, template]) - template.mean(0)
+    points, first = torch.cat([queries, template]) - template.mean(0), len(queries) if alone else 0
     norms = points.square().sum(1, keepdim=True)
     ones = torch.ones_like(norms)
-    squared = torch.cat([-2 * points, norms, ones], 1) @ torch.cat([points, ones, norms], 1).T
-    return squared.fill_diagonal_(torch.inf)
+    squared = torch.cat([-2 * points, norms, ones], 1) @ torch.cat([points, ones, norms], 1)[first:].T
+    squared[first:].fill_diagonal_(torch.inf)
+    return squared
+
+
+def _tied(weights: Tensor, indices: Tensor, *, queries: int) -> Graph:
+    """Return the graph in which point i of N + M gives `weights` [N + M, k] to the points `indices` [N + M, k].
+
+    W_cc and W_co are added where they stand; before, W_cc^T and (1 + gamma) W_oc^T are written through transposed
+    indices. Row N takes what is given to the template, which has no place in Eq. 3.
+    """
+    n, m = queries, len(weights) - queries
+    transposed = torch.cat([weights[:n], (1 + n / m) * weights[n:]]).T
+    ties = weights.new_zeros(n + 1, n + m).scatter_(0, indices.T.clamp_max(n), transposed)
+    ties.scatter_add_(1, indices[:n], weights[:n])
+    return Graph(ties[:n, :n], ties[:n, n:])
 
 
 def _quartic(squared: Tensor, width: Tensor, floor: Tensor) -> Tensor:
@@ -107,42 +119,41 @@ def _quartic(squared: Tensor, width: Tensor, floor: Tensor) -> Tensor:
     return torch.exp(-(squared.clamp_min(0) / torch.maximum(width, floor)).square())
 
 
-def _floor(among_template: Tensor) -> Tensor:
-    """Return the rounding error of squared distances such as these, and 1e-18 where all are 0."""
-    typical = among_template.detach().amin(1).mean()
-    return (torch.finfo(typical.dtype).eps * typical).clamp_min(1e-18)
+def _floor(typical: Tensor) -> Tensor:
+    """Return the rounding error of squared distances such as these [M], and 1e-18 where all are 0."""
+    return (torch.finfo(typical.dtype).eps * typical.detach().mean()).clamp_min(1e-18)
 
 
 def _spacing(among_template: Tensor) -> Tensor:
     """Return the median squared distance to the nearest other point."""
-    return torch.maximum(among_template.detach().amin(1).median(), _floor(among_template))
+    nearest = among_template.detach().amin(1)
+    return torch.maximum(nearest.median(), _floor(nearest))
 
 
 def _graphs_of_one(queries: Tensor, template: Tensor, *, nearest: int, scale: int) -> Graph:
     """Build the graphs of {query} and template, for all queries at once.
 
-    A template point's neighbours are sorted once. Adding a query at squared distance x makes the k-th smallest the
+    A template point's nearest others are sorted once. Adding a query at squared distance x makes the k-th smallest the
     median of x and the former (k-1)-th and k-th, and the query is a neighbour if x is below the former last.
     """
-    squared, n = _squared_distances_of_union(queries, template), len(queries)
-    to_template, others = squared[:n, n:], squared[n:, n:]
-    values, indices = to_template.topk(min(nearest, len(template)), dim=1, largest=False)
-    floor = _floor(squared[n:, n:])
-    width = values[:, min(scale, values.shape[1]) - 1, None]
-    co = torch.zeros_like(to_template).scatter_(1, indices, _quartic(values, width, floor))
-    ranked = torch.cat([torch.zeros_like(others[:1]).T, others.sort(1).values], 1)
-    last, k = min(nearest, len(template)), min(scale, nearest, len(template))
-    x = squared[n:, :n]
-    width = torch.minimum(torch.maximum(x, ranked[:, k - 1, None]), ranked[:, k, None])
-    oc = torch.where(x < ranked[:, last, None], _quartic(x, width, floor), torch.zeros_like(x))
-    return Graph(None, co, oc)
+    squared, n, m = _squared_distances(queries, template, alone=True), len(queries), len(template)
+    x, others, nearest = squared[:n], squared[n:], min(nearest, m)
+    ranked = torch.cat([torch.zeros_like(x[:1]), others.topk(nearest, dim=1, largest=False).values.T])
+    floor, k = _floor(ranked[min(nearest, m - 1)]), min(scale, nearest)
+    values, indices = x.topk(nearest, dim=1, largest=False)
+    co = torch.zeros_like(x).scatter_(1, indices, _quartic(values, values[:, k - 1, None], floor))
+    width = torch.minimum(torch.maximum(x, ranked[k - 1]), ranked[k])
+    oc = torch.where(x < ranked[nearest], _quartic(x, width, floor), torch.zeros_like(x))
+    return Graph(None, co + (1 + 1 / m) * oc)
 
 
 class _Solve(torch.autograd.Function):
-    """U = L^-1 B for symmetric L; backward by the adjoint: grad B = L^-1 grad U = V, grad L = -V U^T."""
+    """U = L^-1 B, L = diag(D) - A; backward by the adjoint: grad B = L^-1 grad U = V, grad L = -V U^T."""
 
     @staticmethod
-    def forward(ctx: Any, L: Tensor, B: Tensor, solver: str) -> Tensor:
+    def forward(ctx: Any, A: Tensor, D: Tensor, B: Tensor, solver: str) -> Tensor:
+        L = -A
+        L.diagonal().copy_(D)
         ctx.inverse = SOLVERS[solver](L)
         U = ctx.inverse(B)
         ctx.save_for_backward(U)
@@ -150,15 +161,15 @@ class _Solve(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         (U,) = ctx.saved_tensors
         V = ctx.inverse(gradient)
-        return -V @ U.T, V, None
+        return V @ U.T, -(V * U).sum(1), V, None
 
 
 def _cholesky(L: Tensor) -> Inverse:
     factor, _ = torch.linalg.cholesky_ex(L)
-    return lambda B: torch.cholesky_solve(B, factor)
+    return lambda B: solve_triangular(factor.mT, solve_triangular(factor, B, upper=False), upper=True)
 
 
 def _conjugate_gradients(L: Tensor) -> Inverse:

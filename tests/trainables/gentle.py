@@ -10,7 +10,10 @@ GENTLE = {
     "embedding_matching": {"attack": PGD, "weight": 0.1},
 }
 
+# Configs of which a part of the model differs so much that they are to pass what every defense passes.
+VARIANTS = {"rbf_mapping per_channel_code": {"name": "rbf_mapping", "psi": "per_channel_code"}}
+
 
 def gentle(name):
-    """Return a defense by its name, with its gentle settings."""
-    return {"name": name, **GENTLE.get(name, {})}
+    """Return a defense by its name, with its gentle settings, or one of the VARIANTS."""
+    return VARIANTS.get(name) or {"name": name, **GENTLE.get(name, {})}

@@ -5,9 +5,11 @@ from torch import nn
 
 from trainables import evaluation
 from trainables.attacks import ATTACKS, Attack
-from trainables.attacks.starts import uniform_noise
-from trainables.evaluation import craft, evaluate_attacked, evaluate_clean, evaluate_transferred, frozen
+from trainables.attacks.noise import uniform_noise
+from trainables.errors import InputError
+from trainables.evaluation import classify, evaluate_attacked, evaluate_clean, evaluate_suite, frozen
 from trainables.specs import AttackSpec, attack_spec
+from trainables.transfer import craft, evaluate_transferred
 
 PGD = {"name": "pgd", "eps": (0.005, 0.02, 0.05)}
 
@@ -23,10 +25,10 @@ def fake(monkeypatch):
     """Register `perturb(images, labels, eps)`, or a whole `attack`, under the name fake; return its spec."""
 
     def register(perturb=None, eps=(0.1,), attack=None):
-        def perturbing(view, images, labels, *, eps, spec, starts, stop_early):
+        def perturbing(view, images, labels, *, eps, spec, noise, stop_early):
             return perturb(images, labels, eps)
 
-        monkeypatch.setitem(ATTACKS, "fake", Attack(FakeSpec, attack or perturbing))
+        monkeypatch.setitem(ATTACKS, "fake", Attack(FakeSpec, attack or perturbing, "iterative"))
         return attack_spec({"name": "fake", "eps": eps})
 
     return register
@@ -169,22 +171,63 @@ LEAVING = {
     "the box above": (lambda images, eps: images.clamp_min(1 + 1e-6), 1.0, r"must hold, got .*, 1\.0000009"),
     "the numbers": (lambda images, eps: images * torch.nan, 0.1, "must hold, got nan"),
 }
-leaving = pytest.mark.parametrize(("perturb", "eps", "message"), LEAVING.values(), ids=LEAVING)
 
 
-@leaving
+@pytest.mark.parametrize(("perturb", "eps", "message"), LEAVING.values(), ids=LEAVING)
 def test_an_attack_that_leaves_its_bounds_is_an_error(perturb, eps, message, fake, linear):
     attack = fake(lambda images, labels, eps: perturb(images, eps), eps=(eps,))
     with pytest.raises(RuntimeError, match=f"attack fake left its bounds: .*{message}"):
         evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=attack, seed=0)
 
 
-@leaving
+@pytest.mark.parametrize(("perturb", "eps", "message"), [row for name, row in LEAVING.items() if name != "the numbers"])
 def test_transferred_examples_that_leave_their_bounds_are_an_error(perturb, eps, message, fake, linear):
     attack = fake(lambda images, labels, eps: images, eps=(eps,))
     crafted = {repr(eps): perturb(linear.images / 255, eps)}
     with pytest.raises(RuntimeError, match=f"attack fake left its bounds: .*{message}"):
         evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda x: x * 255, r"in \[0, 1\], got .* \(images in \[0, 255\]\? divide by 255\)", id="[0, 255]"),
+        pytest.param(lambda x: x * torch.nan, r"in \[0, 1\], got \[nan, nan\]", id="not numbers"),
+        pytest.param(lambda x: (x * 255).to(torch.uint8), r"floats in \[0, 1\], got uint8 \[8, 1, 6, 6\]", id="uint8"),
+        pytest.param(lambda x: x[:, :, :, :5], r"\[B, 1, 6, 6\], got \[8, 1, 6, 5\]", id="size"),
+        pytest.param(lambda x: x[:, 0], r"\[B, 1, 6, 6\], got \[8, 6, 6\]", id="no channels"),
+    ],
+)
+def test_crafted_images_that_are_none_are_refused(change, message, fake, linear):
+    attack = fake(lambda images, labels, eps: images, eps=(0.1,))
+    crafted = {"0.1": change(linear.images / 255)}
+    with pytest.raises(InputError, match=f"images must be {message}"):
+        evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+
+
+EVALUATIONS = {
+    "clean": lambda model, images, labels: evaluate_clean(model, images, labels),
+    "attacked": lambda model, images, labels: evaluate_attacked(
+        model, model, images, labels, attack=attack_spec(PGD), seed=0
+    ),
+    "crafted": lambda model, images, labels: craft(model, images, labels, attack=attack_spec(PGD), seed=0),
+    "transferred": lambda model, images, labels: evaluate_transferred(
+        model, {}, images, labels, attack=attack_spec(PGD)
+    ),
+}
+
+
+@pytest.mark.parametrize("evaluate", EVALUATIONS.values(), ids=EVALUATIONS)
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        pytest.param(lambda x: x / 255, r"float32 \[8, 1, 6, 6\]", id="floats"),
+        pytest.param(lambda x: x[:, 0], r"uint8 \[8, 6, 6\]", id="no channels"),
+    ],
+)
+def test_evaluation_starts_from_uint8_images_alone(evaluate, change, got, linear):
+    with pytest.raises(InputError, match=rf"images must be uint8 \[N, C, H, W\] in 0\.\.255, got {got}"):
+        evaluate(linear.model, change(linear.images), linear.labels)
 
 
 def test_rounding_at_the_edge_of_the_ball_is_no_error(fake, linear):
@@ -206,16 +249,16 @@ def test_outcomes_of_different_eps_share_no_memory(linear):
     assert not np.shares_memory(first.prediction, last.prediction)
 
 
-def to_its_start(view, images, labels, *, eps, spec, starts, stop_early):
+def to_its_start(view, images, labels, *, eps, spec, noise, stop_early):
     """An attack that ends where it starts, after a restart."""
-    return images + eps * starts(1)
+    return images + eps * noise.draw(1)
 
 
 @pytest.mark.parametrize("size", [1, 3, 256])
 def test_each_example_has_its_own_start_whatever_its_batch(size, fake, linear, monkeypatch):
     monkeypatch.setattr(evaluation, "BATCH", size)
     attack = fake(attack=to_its_start, eps=(1e-4,))
-    noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, restart=1)
+    noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, stream=1)
     crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=9)
     assert torch.equal(crafted["0.0001"], linear.images / 255 + 1e-4 * noise)
 
@@ -227,7 +270,7 @@ def test_an_examples_start_does_not_depend_on_which_others_are_attacked(size, fa
     labels = linear.labels.clone()
     labels[[0, 4]] = 1 - labels[[0, 4]]
     (outcome,) = evaluate_attacked(linear.model, linear.model, linear.images, labels, attack=attack, seed=9)
-    noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, restart=1)
+    noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, stream=1)
     expected = 1e-4 * noise.flatten(1).abs().amax(1)
     expected[[0, 4]] = 0
     np.testing.assert_allclose(outcome.distance, expected, atol=1e-7)
@@ -275,3 +318,131 @@ def test_a_transfer_target_is_judged_only_on_what_it_gets_right_clean(linear):
     for outcome in evaluate_transferred(linear.model, crafted, linear.images, 1 - linear.labels, attack=attack):
         assert not outcome.correct.any()
         assert outcome.distance.tolist() == [0.0] * 8
+
+
+# --- an attack that looks for the nearest misclassified image
+
+
+@pytest.fixture
+def nearest(monkeypatch):
+    """Register an attack that moves each image of the linear problem just over its boundary; count its runs."""
+    runs = []
+
+    def register(linear, eps):
+        def craft(view, images, labels, *, eps, spec, noise, stop_early):
+            runs.append(len(images))
+            images = images.detach().requires_grad_()
+            logits = view(images)
+            margin = logits.gather(1, labels[:, None])[:, 0] - logits.gather(1, 1 - labels[:, None])[:, 0]
+            (gradient,) = torch.autograd.grad(margin.sum(), images)
+            size = 1.001 * margin / gradient.flatten(1).norm(dim=1) ** 2
+            return (images - size[:, None, None, None] * gradient).detach()
+
+        class NearestSpec(AttackSpec):
+            name: str = "nearest"
+            norm: str = "l2"
+
+        monkeypatch.setitem(ATTACKS, "nearest", Attack(NearestSpec, craft, "iterative", minimises=True))
+        return attack_spec({"name": "nearest", "eps": eps})
+
+    return register, runs
+
+
+def test_one_run_of_a_minimising_attack_gives_the_whole_curve(nearest, linear):
+    register, runs = nearest
+    attack = register(linear, linear.grid("l2"))
+    outcomes = evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=attack, seed=0)
+    assert runs == [8]
+    for outcome in outcomes:
+        assert outcome.correct.tolist() == (linear.nearest["l2"] > outcome.eps).tolist()
+        assert (outcome.distance <= outcome.eps).all()
+    assert [o.queries for o in outcomes] == [8] + [0] * (len(outcomes) - 1)
+
+
+def test_what_a_minimising_attack_crafts_is_drawn_back_into_the_ball(nearest, linear):
+    attack = nearest[0](linear, linear.grid("l2")[:2])
+    for eps, found in craft(linear.model, linear.images, linear.labels, attack=attack, seed=0).items():
+        size = (found - linear.images / 255).flatten(1).norm(dim=1)
+        expected = torch.minimum(1.001 * linear.nearest["l2"], torch.tensor(float(eps)))
+        torch.testing.assert_close(size, expected, rtol=1e-4, atol=0)
+
+
+# --- suites
+
+
+SUITE = {"name": "suite", "eps": (0.1, 0.2), "attacks": [{"name": "fgsm"}, {"name": "pgd", "steps": 5}]}
+
+
+def test_a_suite_gives_its_norm_and_eps_to_its_attacks():
+    suite = attack_spec(SUITE | {"norm": "l2"})
+    assert [(a.name, a.norm, a.eps) for a in suite.attacks] == [("fgsm", "l2", (0.1, 0.2)), ("pgd", "l2", (0.1, 0.2))]
+
+
+def test_a_suite_of_suites_is_refused():
+    with pytest.raises(InputError, match="must not be suites themselves"):
+        attack_spec(SUITE | {"attacks": [SUITE]})
+
+
+def test_a_suite_meets_a_model_with_the_attacks_on_views_that_it_has():
+    suite = attack_spec(SUITE | {"attacks": [{"name": "fgsm"}, {"name": "pgd", "view": "bpda"}]})
+    assert suite.seen_through({"default", "bpda"}) == suite
+    assert [a.name for a in suite.seen_through({"default"}).attacks] == ["fgsm"]
+    assert suite.seen_through({"static"}) is None
+
+
+def test_each_attack_of_a_suite_meets_only_what_the_others_left(fake, linear):
+    """Of eight examples FGSM breaks some; the fake, after it, sees the rest, and at the next eps what then remains."""
+    seen = []
+
+    def perturb(images, labels, eps):
+        seen.append(len(images))
+        return images
+
+    after = fake(perturb, eps=linear.grid("linf")[::4])
+    fgsm = attack_spec({"name": "fgsm", "eps": after.eps})
+    threats = [(fgsm, linear.model), (after, linear.model)]
+    outcomes = evaluate_suite(linear.model, threats, linear.images, linear.labels, seed=0)
+    alone = evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=fgsm, seed=0)
+    assert seen == [n for n in (int(o.correct.sum()) for o in outcomes) if n]
+    assert [o.correct.tolist() for o in outcomes] == [o.correct.tolist() for o in alone]
+
+
+# --- models that draw
+
+
+class Coin(nn.Module):
+    """Right with probability `p` at each pass, whatever the image."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, images):
+        right = (torch.rand(len(images)) < self.p).float()
+        return torch.stack([1 - right, right], 1) + 0 * images.flatten(1)[:, :2]
+
+
+def test_a_stochastic_model_is_judged_by_most_of_its_draws():
+    torch.manual_seed(0)
+    images = torch.zeros(400, 1, 6, 6, dtype=torch.uint8)
+    clean = classify(Coin(0.8), images)
+    assert clean.draws == evaluation.DRAWS
+    assert clean.prediction.float().mean() > 0.9  # of five draws of .8, most are right .942 of the time
+
+
+def test_a_deterministic_model_is_judged_once(linear):
+    assert classify(linear.model, linear.images).draws == 1
+
+
+def test_clean_predictions_that_the_caller_has_are_not_made_again(fake, linear):
+    passes = []
+
+    class Watched(nn.Module):
+        def forward(self, images):
+            passes.append(len(images))
+            return linear.model(images)
+
+    clean = classify(linear.model, linear.images)
+    attack = fake(lambda images, labels, eps: images)
+    evaluate_attacked(Watched(), linear.model, linear.images, linear.labels, attack=attack, seed=0, clean=clean)
+    assert passes == [8]

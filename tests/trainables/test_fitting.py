@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.errors import InputError
 from trainables.fitting import AUGMENTATIONS, CROP_PADDING, Batches, Descent
 from trainables.specs import OptimisationSpec
 
@@ -43,6 +44,18 @@ def test_batches_are_images_in_0_1_with_their_own_labels():
     for images, labels in batches(batch_size=4):
         assert images.dtype == torch.float32
         assert torch.equal(images, (labels.float() / 255)[:, None, None, None].expand_as(images))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "got"),
+    [
+        pytest.param(torch.zeros(10, 1, 4, 4), r"float32 \[10, 1, 4, 4\]", id="floats"),
+        pytest.param(torch.zeros(10, 4, 4, dtype=torch.uint8), r"uint8 \[10, 4, 4\]", id="no channels"),
+    ],
+)
+def test_other_than_uint8_images_are_refused(pixels, got):
+    with pytest.raises(InputError, match=rf"images must be uint8 \[N, C, H, W\] in 0\.\.255, got {got}"):
+        Batches(pixels, torch.arange(10), OptimisationSpec(), torch.Generator())
 
 
 def test_each_epoch_has_a_new_order():
@@ -121,15 +134,17 @@ class Bowl(nn.Module):
         return (self.p - 1).square().sum() / 2
 
 
-def test_sgd_takes_the_step_of_the_closed_form():
-    """Two steps with momentum m and weight decay w: v = m v + (p - 1) + w p, p = p - lr v."""
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_takes_the_step_of_the_closed_form(nesterov):
+    """Two steps, momentum m, weight decay w: g = (p - 1) + w p, v = m v + g, p = p - lr v, or - lr (m v + g)."""
     bowl, lr, m, w = Bowl(), 0.1, 0.5, 0.01
     expected, velocity, losses = torch.tensor([3.0, -2.0]), 0.0, []
     for _ in range(2):
         losses.append((expected - 1).square().sum() / 2)
-        velocity = m * velocity + (expected - 1) + w * expected
-        expected = expected - lr * velocity
-    spec = OptimisationSpec(optimizer="sgd", lr=lr, momentum=m, weight_decay=w)
+        gradient = (expected - 1) + w * expected
+        velocity = m * velocity + gradient
+        expected = expected - lr * (m * velocity + gradient if nesterov else velocity)
+    spec = OptimisationSpec(optimizer="sgd", lr=lr, momentum=m, weight_decay=w, nesterov=nesterov)
     metrics = Descent(bowl.parameters(), spec, 5).epoch([(None, None)] * 2, bowl.loss)
     torch.testing.assert_close(bowl.p.detach(), expected)
     assert metrics == {"loss": pytest.approx(torch.stack(losses).mean().item()), "lr": lr}

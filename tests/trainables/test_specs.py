@@ -7,17 +7,27 @@ import pytest
 from pydantic import ValidationError
 
 from trainables.attacks import ATTACKS
-from trainables.attacks.ascent import PgdSpec
+from trainables.attacks.pgd import PgdSpec
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError
+from trainables.measures import MEASURES
 from trainables.networks import NETWORKS
 from trainables.networks.cnn3 import cnn3
-from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
+from trainables.specs import (
+    DatasetSpec,
+    EvaluationSpec,
+    OptimisationSpec,
+    TrainingSpec,
+    attack_spec,
+    explain,
+    measure_spec,
+)
 
 TRAINING = {
     "dataset": {"name": "digits"},
     "network": {"name": "cnn3"},
     "defense": {"name": "rbf_mapping"},
+    "optimisation": {"optimizer": "sgd"},
     "epochs": 7,
     "seed": 3,
 }
@@ -39,9 +49,10 @@ OTHER_TRAINING = {
     "defense.distance_power": 1,
     "defense.placement": ["conv"],
     "defense.jitter": 1e-2,
-    "optimisation.optimizer": "sgd",
+    "optimisation.optimizer": "adam",
     "optimisation.lr": 1e-2,
     "optimisation.momentum": 0.5,
+    "optimisation.nesterov": True,
     "optimisation.weight_decay": 1e-4,
     "optimisation.schedule": "cosine",
     "optimisation.milestones": [2],
@@ -59,17 +70,20 @@ OTHER_EVALUATION = {
     "attack.norm": "l2",
     "attack.eps": [0.2],
     "attack.view": "static",
-    "attack.loss": None,  # there is one loss so far
+    "attack.loss": "margin",
+    "attack.eot_samples": 2,
     "attack.steps": 20,
     "attack.step_size": 0.01,
     "attack.relative_step": 0.1,
     "attack.random_start": False,
     "attack.restarts": 2,
+    "measure": None,
     "source": "s",
     "split": "validation",
     "examples": 10,
     "seed": 1,
 }
+MEASURED = {"model": "m", "measure": {"name": "gradients"}}
 
 
 def leaves(nested, prefix=""):
@@ -104,7 +118,7 @@ def _another(monkeypatch):
 
     monkeypatch.setitem(NETWORKS, "another", cnn3)
     monkeypatch.setitem(DEFENSES, "another", Another)
-    monkeypatch.setitem(ATTACKS, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft))
+    monkeypatch.setitem(ATTACKS, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft, "iterative"))
 
 
 # --- fingerprints
@@ -137,8 +151,11 @@ def test_evaluation_fingerprint_changes_with(key, value):
     assert changed.fingerprint != EvaluationSpec.model_validate(EVALUATION).fingerprint
 
 
-def test_evaluation_fingerprint_tells_clean_from_attacked():
-    assert EvaluationSpec(model="m").fingerprint != EvaluationSpec(**EVALUATION).fingerprint
+def test_evaluation_fingerprint_tells_clean_from_attacked_and_measured():
+    changes = [{}, EVALUATION, MEASURED, with_setting(MEASURED, "measure.draws", 7)]
+    specs = [EvaluationSpec(**{"model": "m"} | change) for change in changes]
+    assert len({spec.fingerprint for spec in specs}) == len(specs)
+    assert [spec.is_clean for spec in specs] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -146,8 +163,8 @@ def test_evaluation_fingerprint_tells_clean_from_attacked():
     [
         pytest.param(reversed_keys(TRAINING), id="keys in another order"),
         pytest.param(TRAINING | {"dataset": "digits", "network": "cnn3", "defense": "rbf_mapping"}, id="names alone"),
-        pytest.param(TRAINING | {"optimisation": {"lr": 0.001, "batch_size": 128}}, id="defaults written out"),
-        pytest.param(TRAINING | {"epochs": 7.0, "optimisation": {"weight_decay": 0}}, id="int for float"),
+        pytest.param(with_setting(TRAINING, "optimisation.lr", 0.001), id="defaults written out"),
+        pytest.param(with_setting(TRAINING | {"epochs": 7.0}, "optimisation.weight_decay", 0), id="int for float"),
     ],
 )
 def test_one_training_has_one_fingerprint_however_it_is_written(values):
@@ -222,10 +239,20 @@ def test_a_training_spec_comes_back_from_json_with_its_defenses_own_config(defen
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_evaluation_spec_comes_back_from_json_with_its_attacks_own_spec(attack):
-    spec = EvaluationSpec(model="m", attack={"name": attack, "eps": ["8/255"]})
+    members = {"attacks": [{"name": "pgd", "steps": 5}]} if attack == "suite" else {}
+    spec = EvaluationSpec(model="m", attack={"name": attack, "eps": ["8/255"]} | members)
     back = EvaluationSpec.model_validate_json(spec.model_dump_json())
     assert back == spec
     assert type(back.attack) is ATTACKS[attack].Spec
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_an_evaluation_spec_comes_back_from_json_with_its_measures_own_spec(measure):
+    needed = {"attack": EVALUATION["attack"]} if measure == "embedding_sensitivity" else {}
+    spec = EvaluationSpec(model="m", measure={"name": measure} | needed)
+    back = EvaluationSpec.model_validate_json(spec.model_dump_json())
+    assert back == spec
+    assert type(back.measure) is MEASURES[measure].Spec
 
 
 @pytest.mark.parametrize(
@@ -279,6 +306,16 @@ def test_training_spec_refuses(key, value, message):
         TrainingSpec.model_validate(with_setting(TRAINING, key, value))
 
 
+@pytest.mark.parametrize(
+    ("settings", "got"),
+    [({}, "optimizer=adam, momentum=0.9"), ({"optimizer": "sgd", "momentum": 0}, "optimizer=sgd, momentum=0")],
+    ids=["adam", "without momentum"],
+)
+def test_nesterov_without_the_momentum_of_sgd_is_refused(settings, got):
+    with pytest.raises(ValidationError, match=f"nesterov needs optimizer=sgd and a momentum above 0, got {got}"):
+        OptimisationSpec(nesterov=True, **settings)
+
+
 def test_a_training_without_a_defense_is_refused():
     with pytest.raises(ValidationError, match=r"defense\n\s+Field required"):
         TrainingSpec()
@@ -299,22 +336,66 @@ def test_a_training_without_a_defense_is_refused():
         pytest.param({"eps": 0.1}, "eps: .*valid tuple", id="eps alone"),
         pytest.param({}, "eps: field required", id="eps missing"),
         pytest.param({"eps": [0.1], "steps": 0}, "steps: .*greater than 0, got 0", id="no steps"),
-        pytest.param({"eps": [0.1], "step_size": 2}, "less than or equal to 1", id="step beyond the image scale"),
+        pytest.param(
+            {"eps": [0.1], "step_size": 2},
+            r"step_size must be in \(0, 1\] for norm linf, got 2",
+            id="step beyond the image scale",
+        ),
         pytest.param(
             {"eps": [0.1], "step_size": 0.1, "relative_step": 0.1},
             "step_size or relative_step, not both",
             id="two steps",
         ),
         pytest.param({"eps": [0.1], "restarts": 2, "random_start": False}, "repeat themselves", id="equal restarts"),
-        pytest.param({"eps": [0.1], "norm": "l1"}, "'linf' or 'l2'", id="norm"),
+        pytest.param({"eps": [0.1], "norm": "l3"}, "'linf'", id="norm"),
         pytest.param({"eps": [0.1], "step": 3}, "unknown key 'step'. Did you mean 'steps'", id="key"),
         pytest.param({"name": "pdg", "eps": [0.1]}, "unknown attack 'pdg'. Did you mean 'pgd'", id="attack"),
-        pytest.param({"name": None, "eps": [0.1]}, "unknown attack None. Known: fgsm, pgd", id="no attack"),
+        pytest.param({"name": None, "eps": [0.1]}, "unknown attack None. Known: .*fgsm", id="no attack"),
     ],
 )
 def test_attack_spec_refuses(values, message):
     with pytest.raises(InputError, match=message):
         attack_spec({"name": "pgd"} | values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"name": "gradient"}, "unknown measure 'gradient'. Did you mean 'gradients'", id="name"),
+        pytest.param({}, "unknown measure None. Known: .*gradients", id="no name"),
+        pytest.param({"name": "gradients", "drws": 3}, "unknown key 'drws'. Did you mean 'draws'", id="key"),
+        pytest.param({"name": "gradients", "draws": 1}, "draws: .*greater than or equal to 2, got 1", id="one draw"),
+        pytest.param({"name": "gradients", "vanishing_below": 0}, "greater than 0, got 0", id="nothing is below 0"),
+        pytest.param({"name": "certification", "eps": [0.5, 0.25]}, "eps must ascend without", id="radii descend"),
+        pytest.param({"name": "certification", "eps": []}, "at least one value", id="no radius"),
+        pytest.param({"name": "certification", "eps": [0]}, "greater than 0, got 0", id="radius 0"),
+        pytest.param({"name": "certification", "alpha": 1}, "alpha: .*less than 1, got 1", id="sure to be wrong"),
+        pytest.param({"name": "certification", "view": "joint_loss"}, "'default' or 'static'", id="no logits alone"),
+        pytest.param({"name": "gradient_landscape", "view": "joint_loss"}, "got loss cross_entropy", id="no logits"),
+        pytest.param({"name": "embedding_sensitivity"}, "attack: field required", id="no attack"),
+        pytest.param(
+            {"name": "embedding_sensitivity", "attack": {"name": "pgd"}}, "eps: field required", id="attack without eps"
+        ),
+        pytest.param(
+            {"name": "embedding_sensitivity", "attack": {"name": "suite", "eps": [0.1], "attacks": [{"name": "fgsm"}]}},
+            "attack must be one attack, got a suite",
+            id="suite",
+        ),
+        pytest.param({"name": "clustering", "clusters": 1}, "greater than or equal to 2, got 1", id="one cluster"),
+        pytest.param({"name": "activation_units", "variance": 1}, "less than 1, got 1", id="all of the variance"),
+        pytest.param({"name": "gradients", "loss": "joint"}, "loss joint goes with view joint_loss", id="loss alone"),
+        pytest.param({"name": "gradients", "view": "joint_loss"}, "got loss cross_entropy and view", id="view alone"),
+    ],
+)
+def test_measure_spec_refuses(values, message):
+    with pytest.raises(InputError, match=message):
+        measure_spec(values)
+
+
+@pytest.mark.parametrize("other", [{"attack": EVALUATION["attack"]}, {"source": "s"}], ids=["attack", "source"])
+def test_an_evaluation_measures_or_attacks(other):
+    with pytest.raises(ValidationError, match="has a measure, or an attack and its source, got both"):
+        EvaluationSpec(**MEASURED | other)
 
 
 def test_an_attack_must_be_a_mapping():

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +13,10 @@ from trainables.data import Images, load
 from trainables.defenses import DEFENSES
 from trainables.defenses.natural import NaturalConfig
 from trainables.evaluation import evaluate_clean
+from trainables.failures import DivergedError
 from trainables.fitting import Descent
 from trainables.specs import DatasetSpec, TrainingSpec
-from trainables.training import DivergedError, TrainingRun, build, on_device
+from trainables.training import TrainingRun, build, on_device
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,26 @@ def test_validation_accuracy_is_that_of_the_validation_split_after_the_epoch(few
     assert metrics["validation_accuracy"] == correct.mean()
     assert metrics["epoch"] == 1
     assert run.history == [metrics]
+
+
+def test_seconds_are_those_of_the_epochs_training_and_the_preparations_stand_with_the_first(few, monkeypatch):
+    class Slow(Noisy):
+        def __init__(self, config, task):
+            super().__init__(config, task)
+            self.model.register_forward_hook(lambda *_: time.sleep(0.5))  # only the validation calls it
+
+        def prepare(self, batches):
+            time.sleep(0.05)
+
+        def train_epoch(self, batches):
+            time.sleep(0.02)
+            return {"loss": 0.0}
+
+    monkeypatch.setitem(DEFENSES, "none", Slow)
+    first, second = finish(TrainingRun(spec(epochs=2), few)).history
+    assert 0.05 <= first["prepare_seconds"] < 0.5
+    assert all(0.02 <= metrics["seconds"] < 0.5 for metrics in (first, second))
+    assert "prepare_seconds" not in second
 
 
 def test_the_test_split_is_never_looked_at(few):

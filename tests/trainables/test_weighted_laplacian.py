@@ -66,7 +66,8 @@ def test_graph_is_that_of_a_loop_over_points(kernel, weights):
     graph, n = kernel(X, X_te, alone=False), len(X)
     W = weights(torch.cat([X, X_te]).numpy())
     np.fill_diagonal(W, 0)
-    for block, expected in [(graph.cc, W[:n, :n]), (graph.co, W[:n, n:]), (graph.oc, W[n:, :n])]:
+    A, gamma = W + W.T, len(W) / (len(W) - n) - 1
+    for block, expected in [(graph.A, A[:n, :n]), (graph.C, A[:n, n:] + gamma * W[n:, :n].T)]:
         np.testing.assert_allclose(block, expected, atol=1e-12)
 
 
@@ -189,11 +190,9 @@ def test_gradient_is_that_of_a_dense_solve(kernel, solver, alone):
 
     def by_dense_solve(X):
         graph, tie = kernel(X, X_te, alone=alone), 1e-5
-        cc = torch.zeros(len(X), len(X), dtype=X.dtype) if alone else graph.cc
-        gamma = (1 if alone else len(X)) / len(G)
-        C, A = graph.co + (1 + gamma) * graph.oc.T, cc + cc.T
-        degree = A.sum(1) + C.sum(1)
-        return torch.linalg.solve(torch.diag(degree * (1 + tie)) - A, C @ G + tie * degree[:, None] / CLASSES)
+        A = torch.zeros(len(X), len(X), dtype=X.dtype) if alone else graph.A
+        degree = A.sum(1) + graph.C.sum(1)
+        return torch.linalg.solve(torch.diag(degree * (1 + tie)) - A, graph.C @ G + tie * degree[:, None] / CLASSES)
 
     X.requires_grad_()
     U, expected = answer(kernel, X, X_te, G, solver=solver, alone=alone), by_dense_solve(X)

@@ -1,4 +1,4 @@
-"""Steepest ascent inside a norm ball: FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018).
+"""Steepest ascent inside a norm ball: the loop that FGSM, BIM, MIM and PGD share, and how its steps are set.
 
 Clamps stand outside the graph: since torch 2.15 clamp has no gradient at its bounds, where attacked pixels lie.
 """
@@ -6,139 +6,41 @@ Clamps stand outside the graph: since torch 2.15 clamp has no gradient at its bo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from trainables.attacks.norms import NORMS
-from trainables.prototype_loss import joint_logits, joint_loss
+from trainables.attacks.noise import Noise
+from trainables.attacks.norms import NORMS, Norm, unit
+from trainables.attacks.objectives import Objective
 from trainables.specs import AttackSpec
 
-Starts = Callable[[int], Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
 
+class SteppedSpec(AttackSpec):
+    """Several steps, each `step_size` on the image scale or `relative_step` times eps (default: `travel` / steps)."""
 
-@dataclass(frozen=True)
-class Objective:
-    """What an attack raises, [B] of a view's output and labels, and the logits by which it sees an example fooled."""
-
-    loss: Loss
-    logits_of: Callable[[Tensor], Tensor] = lambda output: output
-
-    def fooled(self, output: Tensor, labels: Tensor) -> Tensor:
-        """Return whether each example [B] is misclassified."""
-        return self.logits_of(output).argmax(1) != labels
-
-
-CROSS_ENTROPY = Objective(lambda logits, labels: cross_entropy(logits, labels, reduction="none"))
-OBJECTIVES = {"cross_entropy": CROSS_ENTROPY, "joint": Objective(joint_loss, joint_logits)}
-
-
-class FgsmSpec(AttackSpec):
-    """One step of size eps along the steepest direction."""
-
-    name: Literal["fgsm"] = "fgsm"
-
-
-class PgdSpec(AttackSpec):
-    """Projected gradient ascent from a random start.
-
-    A step is `step_size` on the image scale or, without one, `relative_step` times eps (default: 2.5 / steps).
-    """
-
-    name: Literal["pgd"] = "pgd"
-    steps: PositiveInt = 40
-    step_size: Annotated[float, Field(gt=0, le=1)] | None = None
+    steps: PositiveInt = 10
+    step_size: Annotated[float, Field(gt=0)] | None = None
     relative_step: Annotated[float, Field(gt=0)] | None = None
-    random_start: bool = True
-    restarts: PositiveInt = 1
+    travel: ClassVar[float] = 1.0
 
     @model_validator(mode="after")
-    def _one_step_size(self) -> PgdSpec:
+    def _one_step_size(self) -> SteppedSpec:
         if self.step_size is not None and self.relative_step is not None:
             raise ValueError(
                 "give step_size or relative_step, not both, "
                 f"got step_size={self.step_size}, relative_step={self.relative_step}"
             )
-        if self.restarts > 1 and not self.random_start:
-            raise ValueError(f"restarts without random_start repeat themselves, got restarts={self.restarts}")
+        if self.norm == "linf" and self.step_size is not None and self.step_size > 1:
+            raise ValueError(f"step_size must be in (0, 1] for norm linf, got {self.step_size}")
         return self
 
     def step(self, eps: float) -> float:
         """Return the size of a step in the ball of radius eps."""
-        relative = 2.5 / self.steps if self.relative_step is None else self.relative_step
+        relative = self.travel / self.steps if self.relative_step is None else self.relative_step
         return relative * eps if self.step_size is None else self.step_size
-
-
-def fgsm(
-    view: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    eps: float,
-    spec: FgsmSpec,
-    starts: Starts,
-    stop_early: bool,
-) -> Tensor:
-    """Return images + eps * steepest direction, clipped to [0, 1]."""
-    return ascend(
-        view,
-        images,
-        labels,
-        eps=eps,
-        norm=spec.norm,
-        objective=OBJECTIVES[spec.loss],
-        steps=1,
-        step=eps,
-        stop_early=stop_early,
-    )
-
-
-def pgd(
-    view: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    eps: float,
-    spec: PgdSpec,
-    starts: Starts,
-    stop_early: bool,
-) -> Tensor:
-    """Return for each example the restart that fools the view or, where none does, of highest loss."""
-    norm, objective = NORMS[spec.norm], OBJECTIVES[spec.loss]
-    best, best_score = images, None
-    for restart in range(spec.restarts):
-        start = eps * norm.start(starts(restart)) if spec.random_start else None
-        found = ascend(
-            view,
-            images,
-            labels,
-            eps=eps,
-            norm=spec.norm,
-            objective=objective,
-            steps=spec.steps,
-            step=spec.step(eps),
-            start=start,
-            stop_early=stop_early,
-        )
-        if spec.restarts == 1:
-            return found
-        score = _score(view, found, labels, objective)
-        better = torch.ones_like(labels, dtype=torch.bool) if best_score is None else score > best_score
-        best_score = score if best_score is None else torch.where(better, score, best_score)
-        best = torch.where(better[:, None, None, None], found, best)
-    return best
-
-
-@torch.no_grad()
-def _score(view: nn.Module, images: Tensor, labels: Tensor, objective: Objective) -> Tensor:
-    """Return the loss [B], infinite where the view is fooled."""
-    output = view(images)
-    return torch.where(objective.fooled(output, labels), torch.inf, objective.loss(output, labels))
 
 
 def ascend(
@@ -147,37 +49,91 @@ def ascend(
     labels: Tensor,
     *,
     eps: float,
-    norm: str,
+    ball: Norm,
     objective: Objective,
     steps: int,
     step: float,
     start: Tensor | None = None,
+    decay: float = 0.0,
     stop_early: bool = False,
 ) -> Tensor:
     """Raise the objective by `steps` steps inside the eps ball around `images` [B, C, H, W] and inside [0, 1].
 
-    With `stop_early` an example that is already misclassified leaves the batch as it is, so the batch shrinks
-    and what is left runs faster. The result of the last step is not checked here.
+    With `decay` a step goes along the sum of all gradients so far, each divided by its L1 norm, the older the less
+    (Dong et al. 2018, Eq. 6). With `stop_early` an example that is already misclassified leaves the batch as it is,
+    so the batch shrinks and what is left runs faster. The result of the last step is not checked here.
     """
-    ball = NORMS[norm]
-    found = images.clone()
-    left = torch.arange(len(images), device=images.device)
+    found, left = torch.empty_like(images), torch.arange(len(images), device=images.device)
     origin, target = images, labels
-    point = images if start is None else (images + start).clamp(0, 1)
+    point = images if start is None else (images + start).clamp_(0, 1)
+    momentum = torch.zeros_like(images) if decay else images
     for _ in range(steps):
         point = point.detach().requires_grad_()
         output = view(point)
         (gradient,) = torch.autograd.grad(objective.loss(output, target).sum(), point)
         point = point.detach()
-        if stop_early:
-            fooled = objective.fooled(output, target)
-            found[left[fooled]] = point[fooled]
-            keep = ~fooled
-            left, origin, target = left[keep], origin[keep], target[keep]
-            point, gradient = point[keep], gradient[keep]
+        if stop_early and (fooled := objective.fooled(output, target)).any():
+            left, point, gradient, origin, target = dismiss(found, fooled, left, point, gradient, origin, target)
             if not len(left):
                 return found
-        moved = ball.project(point + step * ball.steepest(gradient) - origin, eps)
-        point = (origin + moved).clamp(0, 1)
+        if decay:
+            gradient = momentum[left] = decay * momentum[left] + unit(gradient, NORMS["l1"].size)
+        moved = ball.steepest(_free(gradient, point) if ball.sparse else gradient).mul_(step).add_(point).sub_(origin)
+        point = ball.project(moved, eps).add_(origin).clamp_(0, 1)
     found[left] = point
     return found
+
+
+def _free(gradient: Tensor, point: Tensor) -> Tensor:
+    """Return the gradient without the pixels that it would move out of [0, 1]."""
+    return gradient.masked_fill(((point <= 0) & (gradient < 0)) | ((point >= 1) & (gradient > 0)), 0)
+
+
+def dismiss(found: Tensor, done: Tensor, left: Tensor, point: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Keep in `found` the points of the examples that are `done` [B]; return the rest of `left`, `point`, `others`.
+
+    `left` [B] says which rows of `found` the rows of all others are.
+    """
+    found[left[done]] = point[done]
+    kept = (~done).nonzero()[:, 0]
+    return tuple(rows[kept] for rows in (left, point, *others))
+
+
+def best_of(
+    attempts: int,
+    attempt: Callable[[int, Tensor, Tensor, Noise], Tensor],
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    noise: Noise,
+    *,
+    objective: Objective,
+    stop_early: bool,
+) -> Tensor:
+    """Return of each example the first attempt that fools the view or, where none does, the one of highest loss.
+
+    An attempt is told its number and the images, labels and noise of the examples that it is for: with `stop_early`
+    those that no attempt before it fooled.
+    """
+    if attempts == 1:
+        return attempt(0, images, labels, noise)
+    best = torch.empty_like(images)
+    highest = torch.full((len(labels),), -torch.inf, device=images.device)
+    left = torch.arange(len(labels), device=images.device)
+    for number in range(attempts):
+        found = attempt(number, images[left], labels[left], noise.of(left))
+        score = _score(view, found, labels[left], objective)
+        better = (score > highest[left]) | (number == 0)
+        best[left[better]], highest[left[better]] = found[better], score[better]
+        if stop_early:
+            left = left[score < torch.inf]
+            if not len(left):
+                break
+    return best
+
+
+@torch.no_grad()
+def _score(view: nn.Module, images: Tensor, labels: Tensor, objective: Objective) -> Tensor:
+    """Return the loss [B], infinite where the view is fooled."""
+    output = view(images)
+    return torch.where(objective.fooled(output, labels), torch.inf, objective.loss(output, labels))

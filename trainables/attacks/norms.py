@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 TINY = 1e-12
+SPARSITY = 0.01  # share of the pixels that a step in L1 moves
 
 
 @dataclass(frozen=True)
@@ -16,27 +17,32 @@ class Norm:
     """Functions over perturbations [B, ...]; every example is treated by itself.
 
     size: [B]. steepest: the direction of norm 1 that raises a linear loss the most, 0 where the gradient is 0.
-    project: into the ball of radius eps. start: from noise uniform in [-1, 1] to a point in the unit ball.
+    project: to the nearest point of the ball of radius eps. start: from noise uniform in [-1, 1] to a point in the
+    unit ball. What steepest and project return, a caller may overwrite; project may return its argument.
+
+    sparse: steepest moves few pixels, so it is not to be shown those that cannot move.
     """
 
     size: Callable[[Tensor], Tensor]
     steepest: Callable[[Tensor], Tensor]
     project: Callable[[Tensor, float], Tensor]
     start: Callable[[Tensor], Tensor]
+    sparse: bool = False
 
 
 def _spread(per_example: Tensor, like: Tensor) -> Tensor:
     return per_example.reshape(-1, *[1] * (like.dim() - 1))
 
 
+def unit(gradient: Tensor, size: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the gradient divided by its size, 0 where it is 0."""
+    # By its largest entry first: the square of a small gradient underflows in float32.
+    scaled = gradient / _spread(gradient.flatten(1).abs().amax(1).clamp_min(torch.finfo().tiny), gradient)
+    return scaled.div_(_spread(size(scaled).clamp_min(TINY), scaled))
+
+
 def _l2_size(delta: Tensor) -> Tensor:
     return delta.flatten(1).norm(dim=1)
-
-
-def _l2_steepest(gradient: Tensor) -> Tensor:
-    # Divided by its largest entry first: the square of a small gradient underflows in float32.
-    scaled = gradient / _spread(gradient.flatten(1).abs().amax(1).clamp_min(torch.finfo().tiny), gradient)
-    return scaled / _spread(_l2_size(scaled).clamp_min(TINY), scaled)
 
 
 def _l2_project(delta: Tensor, eps: float) -> Tensor:
@@ -48,7 +54,46 @@ def _l2_start(noise: Tensor) -> Tensor:
     normal = torch.erfinv(noise.clamp(-1 + 1e-6, 1 - 1e-6))
     dimension = noise[0].numel()
     radius = (1024 * noise.flatten(1)[:, 0]).remainder(1) ** (1 / dimension)
-    return _l2_steepest(normal) * _spread(radius, noise)
+    return unit(normal, _l2_size) * _spread(radius, noise)
+
+
+def _l1_size(delta: Tensor) -> Tensor:
+    return delta.flatten(1).abs().sum(1)
+
+
+def _l1_steepest(gradient: Tensor) -> Tensor:
+    """Spread the step evenly over the SPARSITY of the pixels of largest gradient (SLIDE, Tramer and Boneh 2019).
+
+    Of one pixel alone, which is the steepest direction, a step would soon leave the box.
+    """
+    size = gradient.flatten(1).abs()
+    least = size.topk(max(1, round(SPARSITY * size.shape[1])), dim=1).values[:, -1]
+    direction = torch.where(gradient.abs() >= _spread(least, gradient), gradient.sign(), 0)
+    return direction.div_(_spread(_l1_size(direction).clamp_min(1), direction))
+
+
+def _l1_project(delta: Tensor, eps: float) -> Tensor:
+    """Shrink every entry by the theta that leaves a sum of eps (Duchi et al. 2008, Eq. 3).
+
+    Theta is found by dropping the entries below it until none is (Michelot 1986), some times as fast as by a sort.
+    Entries are taken less the largest, so that none is lost to rounding where they are far beyond the ball.
+    """
+    size = delta.flatten(1).abs()
+    less = size - size.amax(1, keepdim=True)
+    kept, dropped = torch.ones_like(size, dtype=torch.bool), True
+    while dropped:
+        theta = ((less * kept).sum(1, keepdim=True) - eps) / kept.sum(1, keepdim=True)
+        above = kept & (less > theta)
+        dropped, kept = not torch.equal(above, kept), above
+    shrunk = delta.sign() * (less - theta).clamp_min(0).reshape(delta.shape)
+    return torch.where(_spread(size.sum(1) <= eps, delta), delta, shrunk)
+
+
+def _l1_start(noise: Tensor) -> Tensor:
+    """Uniform in the unit ball: d exponentials with signs, divided by the sum of them and of one more."""
+    exponential = -torch.log1p(-noise.abs().clamp_max(1 - 1e-6))
+    more = -torch.log1p(-(1024 * noise.flatten(1)[:, 0]).remainder(1).clamp_max(1 - 1e-6))
+    return noise.sign() * exponential / _spread((_l1_size(exponential) + more).clamp_min(TINY), noise)
 
 
 NORMS: dict[str, Norm] = {
@@ -58,5 +103,6 @@ NORMS: dict[str, Norm] = {
         project=lambda delta, eps: delta.clamp(-eps, eps),
         start=lambda noise: noise,
     ),
-    "l2": Norm(size=_l2_size, steepest=_l2_steepest, project=_l2_project, start=_l2_start),
+    "l2": Norm(size=_l2_size, steepest=lambda g: unit(g, _l2_size), project=_l2_project, start=_l2_start),
+    "l1": Norm(size=_l1_size, steepest=_l1_steepest, project=_l1_project, start=_l1_start, sparse=True),
 }

@@ -16,6 +16,8 @@ from torch.nn.functional import conv2d, cross_entropy, pad
 from trainables.defenses.by_loss import LabelSmoothing
 from trainables.defenses.fit import Fit, network_of
 from trainables.fitting import Batches, Task
+from trainables.images import require_input
+from trainables.networks.staged import Staged
 from trainables.specs import DefenseConfig, Frozen
 
 TRUNCATE = 4  # standard deviations after which the Gaussian filter ends, as scipy's does
@@ -47,13 +49,14 @@ class FeatureSqueezingInference(Frozen):
 class Squeezed(nn.Module):
     """The network on squeezed images; `straight_through` gives the squeezer the identity's gradient (BPDA)."""
 
-    def __init__(self, network: nn.Module, squeezer: Squeezer, *, straight_through: bool = False) -> None:
+    def __init__(self, network: Staged, squeezer: Squeezer, *, straight_through: bool = False) -> None:
         super().__init__()
         self.network = network
         self.squeezer = squeezer
         self.straight_through = straight_through
 
     def forward(self, images: Tensor) -> Tensor:
+        require_input(self.network, images, self.network.shape)
         squeezed = squeeze(images, self.squeezer)
         if self.straight_through:
             squeezed = squeezed.detach() + (images - images.detach())

@@ -61,8 +61,10 @@ class PclConfig(DefenseConfig):
     layers: tuple[str, ...] | None = Field(
         None, description="stages of the network; None: the last three that have parameters (Table 1)"
     )
-    branch_dim: PositiveInt | None = Field(
-        None, description="width of an FC layer between each layer and its loss; None: no FC layer"
+    branch_dims: Mapping[str, PositiveInt] = Field(
+        {},
+        description="by stage, the width of an FC layer between its features and its loss; others have none; "
+        "paper, ResNet-110: {layer3: 512} (Table 1)",
     )
     warmup_epochs: NonNegativeInt | None = Field(
         None, description="T', cross-entropy alone; None: a seventh of the epochs (paper, F/MNIST: 50 of 350)"
@@ -203,10 +205,13 @@ class Pcl:
 def supervised(network: Staged, config: PclConfig, task: Task) -> DeeplySupervised:
     """Put a branch and a loss on each of the config's layers of a network."""
     layers = _last_stages(network) if config.layers is None else config.layers
+    for stage in config.branch_dims:
+        if stage not in network.stages:
+            raise unknown("stage of branch_dims", stage, network.stages)
     branches: dict[str, nn.Module] = {}
     losses: dict[str, nn.Module] = {}
     for layer, dimension in _dimensions(network, layers, task).items():
-        wanted = config.branch_dim
+        wanted = config.branch_dims.get(layer)
         branches[layer] = nn.Linear(dimension, wanted) if wanted else nn.Identity()
         losses[layer] = _loss(config, task.classes, wanted or dimension)
     return DeeplySupervised(network, branches, losses)

@@ -20,7 +20,9 @@ from trainables.adversarial import AdversarialConfig, Radius, perturbed
 from trainables.errors import InputError, unknown
 from trainables.filter_bank import EmConfig, FilterBank, assembled, fit_filters
 from trainables.fitting import Batches, Descent, Task
+from trainables.images import Shape, as_float, require_input, require_shape
 from trainables.networks import NETWORKS
+from trainables.networks.staged import Staged
 from trainables.specs import DefenseConfig, Frozen
 
 
@@ -81,11 +83,16 @@ class ReconstructingCnn(nn.Module):
     In evaluation it predicts as the `static` view under default settings does, deterministically.
     """
 
-    def __init__(self, bank: FilterBank, classifier: nn.Module, train_beta1: float) -> None:
+    def __init__(self, bank: FilterBank, classifier: Staged, train_beta1: float) -> None:
         super().__init__()
         self.bank, self.classifier, self.train_beta1 = bank, classifier, train_beta1
 
+    @property
+    def shape(self) -> Shape:
+        return self.classifier.shape
+
     def forward(self, images: Tensor) -> Tensor:
+        require_input(self, images, self.shape)
         if self.training:
             return self.classifier(self.bank.reconstructed(images, self.train_beta1))
         return static(self, images, RbfCnnInference())
@@ -132,6 +139,7 @@ class View(nn.Module):
         self.name, self.model, self.inference = name, model, inference
 
     def forward(self, images: Tensor) -> Tensor:
+        require_input(self.model, images, self.model.shape)
         return VIEWS[self.name](self.model, images, self.inference)
 
 
@@ -174,6 +182,7 @@ class RbfCnn:
 
     def prepare(self, batches: Batches) -> None:
         """Fit the filters to the training images, without augmentation."""
+        require_shape(batches.pixels, self.model.shape)
         self.model.bank.hold(fit_filters(em_windows(batches, self.config.em), self.config.em))
 
     def train_epoch(self, batches: Batches) -> dict[str, float]:
@@ -218,7 +227,7 @@ def em_windows(batches: Batches, em: EmConfig) -> Iterator[Tensor]:
     orders = -(-em.m_steps * size // images)
     order = torch.cat([torch.randperm(images, generator=batches.generator) for _ in range(orders)])
     for indices in order[: em.m_steps * size].split(size):
-        yield batches.pixels[indices.to(batches.pixels.device)].float() / 255
+        yield as_float(batches.pixels[indices.to(batches.pixels.device)])
 
 
 def adversarial_noise(model: nn.Module, batches: Batches, plus: PlusConfig) -> Tensor:
@@ -226,7 +235,7 @@ def adversarial_noise(model: nn.Module, batches: Batches, plus: PlusConfig) -> T
     order = torch.randperm(len(batches.labels), generator=batches.generator)[: plus.noises]
     found = []
     for indices in order.to(batches.labels.device).split(batches.size):
-        images = batches.pixels[indices].float() / 255
+        images = as_float(batches.pixels[indices])
         attacked = perturbed(model, images, batches.labels[indices], plus.attack, batches.generator)
         found.append(attacked - images)
     return torch.cat(found)

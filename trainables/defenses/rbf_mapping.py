@@ -29,18 +29,19 @@ class RbfMappingConfig(DefenseConfig):
     The paper's Psi is K x P, yet it is inverted on K-vectors. `factor` lets M = A A^T, with A [K, rank], play
     Psi^-1, which is positive semi-definite as the paper wants. `cholesky` is the literal Psi = A A^T + jitter I.
     `identity` does not learn Psi (the cross in Table 6). `distance_power` 1 takes the square root of the form,
-    as the authors' code does.
+    as the authors' code does. `per_channel_code` is the layer of that code, which contracts over the centres
+    instead of the channels (see RbfBlock); all of it is psi=per_channel_code, distance_power=1, beta_init=2.
     """
 
     name: Literal["rbf_mapping"] = "rbf_mapping"
-    psi: Literal["factor", "cholesky", "identity"] = "factor"
+    psi: Literal["factor", "cholesky", "identity", "per_channel_code"] = "factor"
     learn_beta: bool = True
     beta_init: PositiveFloat | None = Field(
         None, description="None: 1 / median(D) on the first batch; the authors' code: 2.0, which underflows for K >= 64"
     )
     centers: PositiveInt | None = Field(None, description="P; None: as many as channels (authors' code)")
     outputs: PositiveInt | None = Field(None, description="O; None: as many as channels (authors' code)")
-    rank: PositiveInt | None = Field(None, description="r, columns of A; None: P")
+    rank: PositiveInt | None = Field(None, description="r, columns of A; None: P; factor and cholesky only")
     distance_power: Literal[1, 2] = 2
     placement: tuple[Literal["conv", "head"], ...] = Field(("conv", "head"), min_length=1)
     jitter: PositiveFloat = Field(1e-3, description="cholesky only")
@@ -51,23 +52,32 @@ class RbfBlock(nn.Module):
 
     D is expanded to |Rf|^2 - 2 Rf.Rc + |Rc|^2 with R^T R = Psi^-1, so that it costs two 1x1 convolutions and no
     B x P x K x H x W differences.
+
+    Under `per_channel_code` a kernel belongs to a channel, not to a centre: s_k = (f_k - c_1k, ..., f_k - c_Pk),
+    D_k = s_k^T M s_k with M [P, P], phi_k = exp(-beta_k D_k). So phi_k depends on f_k alone, and only W mixes
+    channels. The authors' M = Psi^T * Psi is an elementwise product with Psi = I at the start. The gradient of an
+    entry Psi_ij is a multiple of Psi_ji, so all but the diagonal stay 0 (the code adds 2e-16, which changes nothing).
+    A [P] is that diagonal: D_k = sum_p A_p^2 (f_k - c_pk)^2.
     """
 
     def __init__(self, channels: int, config: RbfMappingConfig) -> None:
         super().__init__()
         centers = config.centers or channels
         outputs = config.outputs or channels
+        kernels = channels if config.psi == "per_channel_code" else centers
         self.psi, self.power, self.jitter = config.psi, config.distance_power, config.jitter
         self.out_channels = channels + outputs
         self.centers = nn.Parameter(torch.rand(centers, channels))
-        if config.psi != "identity":
+        if config.psi == "per_channel_code":
+            self.A = nn.Parameter(torch.ones(centers))
+        elif config.psi != "identity":
             self.A = nn.Parameter(torch.eye(channels, config.rank or centers))
-        raw = _inverse_softplus(torch.full((centers,), config.beta_init or 1.0))
+        raw = _inverse_softplus(torch.full((kernels,), config.beta_init or 1.0))
         if config.learn_beta:
             self.raw_beta = nn.Parameter(raw)
         else:
             self.register_buffer("raw_beta", raw)
-        self.mix = nn.Conv2d(centers, outputs, 1)
+        self.mix = nn.Conv2d(kernels, outputs, 1)
         nn.init.xavier_uniform_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
 
@@ -77,21 +87,13 @@ class RbfBlock(nn.Module):
 
     @property
     def beta(self) -> Tensor:
-        """Widths [P], positive."""
+        """Widths, positive: [P] or, under per_channel_code, [K]."""
         return softplus(self.raw_beta)
 
     def distances(self, features: Tensor) -> Tensor:
-        """Return D [B, P, H, W] of every pixel's features to every centre."""
-        root = self._root()
-        if root is not None:
-            features, centers = conv2d(features, root[:, :, None, None]), self.centers @ root.T
-        else:
-            centers = self.centers
-        squared = (
-            features.square().sum(1, keepdim=True)
-            - 2 * conv2d(features, centers[:, :, None, None])
-            + centers.square().sum(1)[:, None, None]
-        ).clamp_min(0)
+        """Return D of every pixel: [B, P, H, W] to each centre or, under per_channel_code, [B, K, H, W]."""
+        form = self._by_channel(features) if self.psi == "per_channel_code" else self._by_center(features)
+        squared = torch.relu(form)  # keeps its output for the backward pass, which the next step keeps anyway
         return squared if self.power == 2 else (squared + 1e-12).sqrt()
 
     @torch.no_grad()
@@ -99,6 +101,20 @@ class RbfBlock(nn.Module):
         """Set every width to 1 / median(D) on these features, where exp(-beta D) neither vanishes nor saturates."""
         median = self.distances(features).median().clamp_min(1e-6)
         self.raw_beta.copy_(_inverse_softplus(1 / median).expand_as(self.raw_beta))
+
+    def _by_center(self, features: Tensor) -> Tensor:
+        root = self._root()
+        if root is not None:
+            features, centers = conv2d(features, root[:, :, None, None]), self.centers @ root.T
+        else:
+            centers = self.centers
+        products = conv2d(features, -2 * centers[:, :, None, None], bias=centers.square().sum(1))
+        return products + features.square().sum(1, keepdim=True)
+
+    def _by_channel(self, features: Tensor) -> Tensor:
+        weights = self.A.square()
+        linear, constant = weights @ self.centers, weights @ self.centers.square()
+        return weights.sum() * features.square() - 2 * linear[:, None, None] * features + constant[:, None, None]
 
     def _root(self) -> Tensor | None:
         """Return R [r, K] with R^T R = Psi^-1; None for the identity."""

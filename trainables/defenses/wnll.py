@@ -26,6 +26,7 @@ from trainables.adversarial import AdversarialConfig, perturbed
 from trainables.errors import unknown
 from trainables.evaluation import frozen
 from trainables.fitting import Batches, Descent, Task
+from trainables.images import require_input, require_shape
 from trainables.networks import NETWORKS
 from trainables.networks.staged import Staged
 from trainables.specs import DefenseConfig, Frozen
@@ -115,6 +116,7 @@ class WnllModel(nn.Module):
         The gradient of log U is exact or, with `straight_through`, the linear head's (Eq. 4). That of TVM is taken
         for the identity's (BPDA).
         """
+        require_input(self, images, self.network.shape)
         if inference.tvm:
             images = images + (_minimised_alike(images.detach(), inference.tvm) - images).detach()
         features = self.network.embed(images)
@@ -201,6 +203,7 @@ class Wnll:
 
     def prepare(self, batches: Batches) -> None:
         """Make the training data and choose the template among them; WNLL stages train on the others."""
+        require_shape(batches.pixels, self._task.shape)
         self._pixels, self._labels = _training_data(batches.pixels, batches.labels, self.config)
         order = _balanced_order(self._labels, self._task.classes, seed=self.config.template_seed)
         size = min(self.config.template, len(order) // 2)
@@ -286,8 +289,8 @@ def _with_buffer(network: Staged, width: int) -> Staged:
     if BUFFER in network.stages:
         return network
     fc = nn.Linear(network.head.in_features, width)
-    buffer = nn.Sequential(nn.Flatten(), fc, nn.ReLU())
-    return Staged({**dict(network.stages.items()), BUFFER: buffer}, nn.Linear(width, network.head.out_features))
+    stages = {**dict(network.stages.items()), BUFFER: nn.Sequential(nn.Flatten(), fc, nn.ReLU())}
+    return Staged(stages, nn.Linear(width, network.head.out_features), network.shape)
 
 
 def _minimised_alike(images: Tensor, config: TvmConfig) -> Tensor:

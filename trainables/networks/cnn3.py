@@ -34,4 +34,4 @@ def cnn3(
         stages[f"conv{number}"] = nn.Sequential(conv, nn.ReLU(), extra)
     extra, features = before_head(channels * height * side)
     stages["embedding"] = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (-1, 1, 1)), extra)
-    return Staged(stages, nn.Linear(features, classes))
+    return Staged(stages, nn.Linear(features, classes), shape)

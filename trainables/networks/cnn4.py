@@ -41,4 +41,4 @@ def cnn4(
     stages["fc2"] = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU())
     extra, features = before_head(hidden)
     stages["embedding"] = nn.Sequential(nn.Unflatten(1, (-1, 1, 1)), extra)
-    return Staged(stages, nn.Linear(features, classes))
+    return Staged(stages, nn.Linear(features, classes), shape)

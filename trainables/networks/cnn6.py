@@ -29,7 +29,7 @@ def cnn6(shape: tuple[int, int, int], classes: int, *, width: int | None = None)
     stages["gap"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     stages["fc512"] = nn.Linear(channels, wide)
     stages["fc64"] = nn.Linear(wide, narrow)
-    return Staged(stages, nn.Linear(narrow, classes))
+    return Staged(stages, nn.Linear(narrow, classes), shape)
 
 
 def _conv(channels: int, out: int) -> tuple[nn.Module, nn.Module]:

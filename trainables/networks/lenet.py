@@ -27,4 +27,4 @@ def lenet(shape: tuple[int, int, int], classes: int, *, width: int | None = None
         "fc1": nn.Sequential(nn.Flatten(), nn.Linear(flat, f1), nn.ReLU()),
         "fc2": nn.Sequential(nn.Linear(f1, f2), nn.ReLU()),
     }
-    return Staged(stages, nn.Linear(f2, classes))
+    return Staged(stages, nn.Linear(f2, classes), shape)

@@ -26,7 +26,7 @@ def resnet5(shape: tuple[int, int, int], classes: int, *, width: int | None = No
     stages, features = _trunk("resnet5", shape, "basic", stem=(w, 2), planes=[2 * w], strides=[2], blocks=1)
     hidden = scaled(200, width, first=32)
     stages["fc200"] = nn.Sequential(nn.Linear(features, hidden), nn.ReLU())
-    return _initialised(Staged(stages, nn.Linear(hidden, classes)))
+    return _initialised(Staged(stages, nn.Linear(hidden, classes), shape))
 
 
 def resnet18(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
@@ -37,7 +37,7 @@ def resnet18(shape: tuple[int, int, int], classes: int, *, width: int | None = N
     w = width or 64
     planes = [w, 2 * w, 4 * w, 8 * w]
     stages, features = _trunk("resnet18", shape, "basic", stem=(w, 1), planes=planes, strides=[1, 2, 2, 2], blocks=2)
-    return _initialised(Staged(stages, nn.Linear(features, classes)))
+    return _initialised(Staged(stages, nn.Linear(features, classes), shape))
 
 
 def resnet20(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
@@ -72,7 +72,7 @@ def resnet110(
     )
     hidden = scaled(1024, width, first=16)
     stages["fc1024"] = nn.Linear(features, hidden)
-    return _initialised(Staged(stages, nn.Linear(hidden, classes)))
+    return _initialised(Staged(stages, nn.Linear(hidden, classes), shape))
 
 
 def _buffered(network: str, shape: tuple[int, int, int], classes: int, *, width: int | None, blocks: int) -> Staged:
@@ -85,7 +85,7 @@ def _buffered(network: str, shape: tuple[int, int, int], classes: int, *, width:
         network, shape, "basic", stem=(w, 1), planes=[w, 2 * w, 4 * w], strides=[1, 2, 2], blocks=blocks
     )
     stages["buffer"] = nn.Sequential(nn.Linear(features, features), nn.ReLU())
-    return _initialised(Staged(stages, nn.Linear(features, classes)))
+    return _initialised(Staged(stages, nn.Linear(features, classes), shape))
 
 
 def _trunk(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.errors import unknown
+from trainables.images import Shape, require_input
 
 Widen = Callable[[int], tuple[nn.Module, int]]
 """Given the channels of a feature map, a module that follows it and the channels that come out."""
@@ -19,14 +20,15 @@ def unchanged(channels: int) -> tuple[nn.Module, int]:
 
 
 class Staged(nn.Module):
-    """A classifier: images [B, C, H, W] in [0, 1] -> logits [B, classes].
+    """A classifier: images [B, C, H, W] in [0, 1], of the `shape` it is built for -> logits [B, classes].
 
     `stages` run in their order; the last one's output is flattened to the embedding [B, D] that `head` classifies.
-    A defense that supervises inner features asks for them by their stage's name.
+    A defense that supervises inner features asks for them by their stage's name. Raise InputError for other images.
     """
 
-    def __init__(self, stages: Mapping[str, nn.Module], head: nn.Linear) -> None:
+    def __init__(self, stages: Mapping[str, nn.Module], head: nn.Linear, shape: Shape) -> None:
         super().__init__()
+        self.shape = shape
         self.stages = nn.ModuleDict(stages)
         self.head = head
 
@@ -35,12 +37,14 @@ class Staged(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the embedding [B, D], D = `head.in_features`."""
+        require_input(self, images, self.shape)
         for stage in self.stages.values():
             images = stage(images)
         return torch.flatten(images, 1)
 
     def tapped(self, images: Tensor, names: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the logits and the outputs of the named stages, from one pass; raise InputError for a wrong name."""
+        require_input(self, images, self.shape)
         taps: dict[str, Tensor] = {}
         for name in names:
             if name not in self.stages:

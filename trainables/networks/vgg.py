@@ -42,14 +42,14 @@ def vgg16_dropout(shape: tuple[int, int, int], classes: int, *, width: int | Non
     hidden = scaled(512, width, first=FIRST)
     fc = nn.Linear(features, hidden)
     stages["fc512"] = nn.Sequential(fc, nn.ReLU(), nn.BatchNorm1d(hidden), nn.Dropout(0.5))
-    return Staged(stages, nn.Linear(hidden, classes))
+    return Staged(stages, nn.Linear(hidden, classes), shape)
 
 
 def _plain(
     network: str, shape: tuple[int, int, int], classes: int, *, width: int | None, depths: Sequence[int]
 ) -> Staged:
     stages, features = _blocks(network, shape, width=width, depths=depths, layers=_conv_bn_relu)
-    return Staged(stages, nn.Linear(features, classes))
+    return Staged(stages, nn.Linear(features, classes), shape)
 
 
 def _blocks(

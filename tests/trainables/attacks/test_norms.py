@@ -1,11 +1,11 @@
 import pytest
 import torch
-from scipy import stats
+from scipy import optimize, stats
 
 from trainables.attacks.norms import NORMS
 
-DUAL = {"linf": 1, "l2": 2}  # the p of the dual norm
-BY_TORCH = {"linf": torch.inf, "l2": 2}
+DUAL = {"linf": 1, "l2": 2, "l1": torch.inf}  # the p of the dual norm
+BY_TORCH = {"linf": torch.inf, "l2": 2, "l1": 1}
 
 every_norm = pytest.mark.parametrize("norm", NORMS)
 
@@ -107,3 +107,52 @@ def test_the_direction_of_an_l2_start_is_isotropic():
     covariance = start.T @ start / len(start)
     assert start.mean(0).abs().max() < 0.02
     torch.testing.assert_close(covariance, torch.eye(4) / 4, atol=0.01, rtol=0)
+
+
+# --- l1
+
+
+def test_a_step_in_l1_is_spread_over_a_hundredth_of_the_pixels():
+    """Of 400 the 4 of largest gradient, a quarter of the step each, whatever their signs."""
+    gradient = noise(6, 1, 20, 20)
+    direction = NORMS["l1"].steepest(gradient)
+    for g, d in zip(gradient.flatten(1), direction.flatten(1), strict=True):
+        largest = g.abs().topk(4).indices
+        assert d.nonzero().flatten().tolist() == largest.sort().values.tolist()
+        torch.testing.assert_close(d[largest], g[largest].sign() / 4)
+
+
+def test_a_step_in_l1_moves_no_pixel_without_a_gradient():
+    gradient = torch.zeros(1, 1, 20, 20)
+    gradient[0, 0, 3, 5] = -2.0
+    direction = NORMS["l1"].steepest(gradient)
+    assert direction.nonzero().tolist() == [[0, 0, 3, 5]]
+    assert direction[0, 0, 3, 5] == -1
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4], ids=str)
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_the_l1_projection_shrinks_all_by_the_theta_that_a_bisection_finds(scale, sparse):
+    delta = noise(6, 1, 10, 30) * scale
+    if sparse:
+        delta[noise(6, 1, 10, 30, seed=1).abs() < 1.5] = 0
+    eps = 0.3 * scale
+    projected = NORMS["l1"].project(delta, eps)
+    for d, p in zip(delta.double().flatten(1), projected.flatten(1), strict=True):
+        theta = optimize.bisect(lambda t, d=d: float((d.abs() - t).clamp_min(0).sum()) - eps, 0, float(d.abs().max()))
+        expected = (d.sign() * (d.abs() - theta).clamp_min(0)).float()
+        torch.testing.assert_close(p, expected, atol=1e-6 * scale, rtol=1e-4)
+
+
+def test_the_size_of_an_l1_start_is_that_of_a_uniform_ball():
+    start = NORMS["l1"].start(uniform(4000, 1, 2, 3))
+    assert stats.kstest((NORMS["l1"].size(start) ** 6).numpy(), "uniform").pvalue > 1e-3
+
+
+def test_the_entries_of_an_l1_start_are_exchangeable_and_symmetric():
+    """|x_i| / |x| of a uniform point of the simplex is Beta(1, d - 1)."""
+    start = NORMS["l1"].start(uniform(4000, 1, 2, 2)).flatten(1)
+    shares = start.abs() / start.abs().sum(1, keepdim=True)
+    for entry in range(4):
+        assert stats.kstest(shares[:, entry].numpy(), stats.beta(1, 3).cdf).pvalue > 1e-3
+    assert start.mean(0).abs().max() < 0.02

@@ -31,7 +31,7 @@ class LinearProblem:
 
 def linear_problem() -> LinearProblem:
     with seeded(3, CPU):
-        model = Staged({"flat": nn.Flatten()}, nn.Linear(16, 2)).double()
+        model = Staged({"flat": nn.Flatten()}, nn.Linear(16, 2), (1, 4, 4)).double()
         images = 0.3 + 0.4 * torch.rand(12, 1, 4, 4, dtype=torch.float64)
         labels = torch.randint(0, 2, (12,))
     normal = (model.head.weight[1] - model.head.weight[0]).detach()
@@ -44,7 +44,7 @@ def normalised_network() -> Staged:
     """A network in float64 whose BatchNorm tells how many batches it has seen."""
     with seeded(4, CPU):
         body = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.BatchNorm1d(6), nn.Tanh())
-        return Staged({"body": body}, nn.Linear(6, 3)).double()
+        return Staged({"body": body}, nn.Linear(6, 3), (1, 4, 4)).double()
 
 
 def batches_seen(model: nn.Module) -> int:

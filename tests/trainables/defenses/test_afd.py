@@ -33,7 +33,7 @@ def with_batchnorm(**settings):
     """A defense whose encoder has a BatchNorm, whose statistics a test may read."""
     defense = built(**settings)
     stages = {"only": nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.BatchNorm1d(49))}
-    defense.model = Staged(stages, nn.Linear(49, 10))
+    defense.model = Staged(stages, nn.Linear(49, 10), (1, 28, 28))
     return defense.model.stages["only"][2], defense
 
 

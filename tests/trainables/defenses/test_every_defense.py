@@ -1,18 +1,21 @@
 """One suite that every defense of the registry passes."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import pytest
 import torch
-from gentle import gentle
+from gentle import VARIANTS, gentle
 from torch.nn.functional import cross_entropy
 
 from trainables.data import load
 from trainables.defenses import DEFENSES
+from trainables.errors import InputError
 from trainables.evaluation import evaluate_clean, frozen
+from trainables.failures import DivergedError
 from trainables.fitting import Batches
 from trainables.specs import DatasetSpec, TrainingSpec
-from trainables.training import DivergedError, TrainingRun, build, on_device
+from trainables.training import TrainingRun, build, on_device
 
 CPU = torch.device("cpu")
 OPTIMISATIONS = {
@@ -29,10 +32,23 @@ OPTIMISATIONS = {
 
 # What keeps a prediction from depending on its batch: wnll is transductive and says so, rbf_cnn draws noise.
 PER_SAMPLE = {"wnll": {"transductive": False}, "rbf_cnn": {"beta2": 0.0}}
+WRONG_SHAPES = {
+    "one image, no batch": (1, 28, 28),
+    "channels": (2, 3, 28, 28),
+    "channels last": (2, 28, 28, 1),
+    "larger": (2, 1, 32, 32),
+    "smaller": (2, 1, 28, 27),
+}
+WRONG_VALUES = {
+    "[0, 255]": (255.0, 0.0, r"images must be in \[0, 1\], got \[0, 255\] \(images in \[0, 255\]\? divide by 255\)"),
+    "normalised": (2.0, -1.0, r"images must be in \[0, 1\], got \[-1, 1\]"),
+    "a little above 1": (1.01, 0.0, r"images must be in \[0, 1\], got \[0, 1\.01\]"),
+    "not numbers": (float("nan"), 0.0, r"images must be in \[0, 1\], got \[nan, nan\]"),
+}
 # Views of which some inputs may have no gradient at all, as their sheets and docstrings say.
 MAY_VANISH = {("wnll", "default"), ("wnll", "implicit")}
 
-every_defense = pytest.mark.parametrize("name", DEFENSES)
+every_defense = pytest.mark.parametrize("name", [*DEFENSES, *VARIANTS])
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +76,10 @@ def equal(one, other):
 
 
 def without_seconds(history):
-    return [{key: value for key, value in metrics.items() if key != "seconds"} for metrics in history]
+    return [{key: value for key, value in metrics.items() if not key.endswith("seconds")} for metrics in history]
 
 
-@every_defense
+@pytest.mark.parametrize("name", DEFENSES)
 def test_its_config_carries_its_name_and_default_is_a_view(name):
     assert DEFENSES[name].Config.model_fields["name"].default == name
     assert "default" in DEFENSES[name].views
@@ -180,6 +196,79 @@ def test_it_is_built_for_the_shape_and_the_classes_of_the_data(name, shape, few)
     defense = build(spec(name), splits)
     defense.prepare(Batches(*on_device(images, CPU), spec(name).optimisation, torch.Generator()))
     assert defense.model(torch.rand(5, *shape)).shape == (5, 7)
+
+
+def models(name, few):
+    """An untrained defense's model, in evaluation mode, and its views."""
+    defense = build(spec(name), few)
+    return [defense.model.eval(), *(defense.view(view) for view in sorted(defense.views))]
+
+
+@every_defense
+@pytest.mark.parametrize("shape", WRONG_SHAPES.values(), ids=WRONG_SHAPES)
+def test_images_of_another_shape_are_refused(name, shape, few):
+    """As a user calls the model, in training, and as an attack calls it."""
+    images, expected = torch.rand(shape), rf"images must be \[B, 1, 28, 28\], got \[{', '.join(map(str, shape))}\]"
+    for model in models(name, few):
+        for held in (nullcontext(), frozen(model)):
+            with held, pytest.raises(InputError, match=expected):
+                model(images)
+        with pytest.raises(InputError, match=expected):
+            model.train()(images)
+
+
+@every_defense
+@pytest.mark.parametrize(("scale", "shift", "message"), WRONG_VALUES.values(), ids=WRONG_VALUES)
+def test_images_outside_0_1_are_refused(name, scale, shift, message, few):
+    images = torch.linspace(0, 1, 2 * 28 * 28).reshape(2, 1, 28, 28)
+    for model in models(name, few):
+        with pytest.raises(InputError, match=message):
+            model(images * scale + shift)
+
+
+@every_defense
+def test_the_model_refuses_uint8_images_and_training_refuses_floats(name, few):
+    pixels, _ = on_device(few.train, CPU)
+    for model in models(name, few):
+        with pytest.raises(InputError, match=r"images must be floats in \[0, 1\], got uint8 .*divide by 255"):
+            model(pixels)
+    floats = dataclasses.replace(few.train, pixels=few.train.pixels / 255)
+    with pytest.raises(InputError, match=r"images must be uint8 \[N, C, H, W\] in 0\.\.255, got float64"):
+        TrainingRun(spec(name), dataclasses.replace(few, train=floats))
+
+
+@every_defense
+def test_evaluation_of_floats_or_of_images_of_another_shape_is_refused(name, few):
+    pixels, labels = on_device(few.train, CPU)
+    for model in models(name, few):
+        with pytest.raises(InputError, match=r"images must be uint8 \[N, C, H, W\] in 0\.\.255, got float32"):
+            evaluate_clean(model, pixels / 255, labels)
+        with pytest.raises(InputError, match=r"images must be \[B, 1, 28, 28\], got \[\d+, 1, 28, 20\]"):
+            evaluate_clean(model, pixels[:, :, :, :20], labels)
+
+
+@every_defense
+def test_training_on_images_of_another_shape_is_refused(name, few):
+    defense = build(spec(name), few)
+    pixels, labels = on_device(few.train, CPU)
+    batches = Batches(pixels.expand(-1, 3, -1, -1), labels, spec(name).optimisation, torch.Generator())
+
+    def train():
+        defense.prepare(batches)
+        defense.train_epoch(batches)
+
+    with pytest.raises(InputError, match=r"images must be \[B, 1, 28, 28\], got \[\d+, 3, 28, 28\]"):
+        train()
+
+
+@every_defense
+def test_an_attack_may_leave_0_1_on_its_way(name, trained):
+    """Certification, for one, adds noise to images; evaluation has checked what it started from."""
+    defense = trained(name).defense
+    for view in sorted(defense.views):
+        model = defense.view(view)
+        with frozen(model), torch.no_grad():
+            assert model(torch.rand(2, 1, 28, 28) * 1.2 - 0.1).isfinite().all()
 
 
 @every_defense

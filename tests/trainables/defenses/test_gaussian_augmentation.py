@@ -19,7 +19,7 @@ class Watched(nn.Module):
 
 def watched():
     stage = Watched()
-    return stage, Staged({"watched": stage}, nn.Linear(16, 3)).double()
+    return stage, Staged({"watched": stage}, nn.Linear(16, 3), (1, 4, 4)).double()
 
 
 def test_noise_has_the_standard_deviation_and_the_mean_that_were_asked():

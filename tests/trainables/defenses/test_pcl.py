@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from trainables.adversarial import perturbed
-from trainables.attacks.ascent import Objective, ascend
+from trainables.attacks.ascent import ascend
+from trainables.attacks.norms import NORMS
+from trainables.attacks.objectives import Objective
 from trainables.defenses.natural import Natural, NaturalConfig
 from trainables.defenses.pcl import JointLossView, Pcl, PclConfig, pooled, supervised
 from trainables.errors import InputError
@@ -189,16 +191,26 @@ def test_pushing_centres_are_slower_in_adversarial_training():
 
 
 def test_the_last_three_stages_with_parameters_are_supervised_by_default():
-    network = Staged({name: nn.Conv2d(1, 1, 1) for name in "abcd"} | {"gap": nn.AvgPool2d(28)}, nn.Linear(1, 10))
+    stages = {name: nn.Conv2d(1, 1, 1) for name in "abcd"} | {"gap": nn.AvgPool2d(28)}
+    network = Staged(stages, nn.Linear(1, 10), (1, 28, 28))
     task = Task((1, 28, 28), 10, NetworkSpec(), OPTIMISATION, 3, CPU)
     assert list(supervised(network, PclConfig(), task).branches) == ["b", "c", "d"]
     assert list(built().model.branches) == ["conv1", "conv2", "conv3"]
 
 
-def test_an_fc_branch_gives_every_layer_the_same_dimension():
-    defense = built(layers=("conv1", "conv3"), branch_dim=6)
+def test_an_fc_branch_gives_its_layer_its_dimension():
+    """A branch of a layer that is not supervised, as in a study of layers, is not built."""
+    defense = built(layers=("conv1", "conv3"), branch_dims={"conv1": 6, "conv2": 5})
     _, features = defense.model.features(torch.rand(2, 1, 28, 28))
-    assert {layer: tuple(f.shape) for layer, f in features.items()} == {"conv1": (2, 6), "conv3": (2, 6)}
+    assert {layer: tuple(f.shape) for layer, f in features.items()} == {"conv1": (2, 6), "conv3": (2, 8)}
+
+
+def test_resnet110_is_supervised_as_in_the_papers_table_1():
+    task = Task((3, 8, 8), 10, NetworkSpec(name="resnet110"), OPTIMISATION, 3, CPU)
+    model = Pcl(PclConfig(branch_dims={"layer3": 512}), task).model
+    with frozen(model), torch.no_grad():
+        _, features = model.features(torch.rand(1, 3, 8, 8))
+    assert {layer: f.shape[1] for layer, f in features.items()} == {"layer3": 512, "layer4": 256, "fc1024": 1024}
 
 
 def test_maps_are_averaged_over_their_pixels():
@@ -212,6 +224,8 @@ def test_maps_are_averaged_over_their_pixels():
     [
         pytest.param({"layers": ("conv9",)}, "unknown stage 'conv9'.*conv", id="no such stage"),
         pytest.param({"layers": ("conv1", "conv1")}, "layers must name each stage once", id="twice"),
+        pytest.param({"branch_dims": {"conv9": 6}}, "unknown stage of branch_dims 'conv9'", id="branch of no stage"),
+        pytest.param({"branch_dims": {"conv1": 0}}, "greater than 0", id="empty branch"),
         pytest.param({"warmup_epochs": 3}, "warmup_epochs must be below epochs=3, got 3", id="nothing but warm-up"),
     ],
 )
@@ -249,7 +263,7 @@ def test_every_view_has_finite_input_gradients_that_do_not_vanish(trained, test_
 def test_an_attack_on_the_joint_loss_raises_it_more_than_an_attack_on_cross_entropy(trained, test_images):
     images, labels = test_images[0][:64] / 255, test_images[1][:64]
     view = JointLossView(trained.model, tau=1.0)
-    settings = {"eps": 0.05, "norm": "linf", "steps": 5, "step": 0.0125}
+    settings = {"eps": 0.05, "ball": NORMS["linf"], "steps": 5, "step": 0.0125}
 
     def raised(loss):
         with frozen(view):
@@ -285,7 +299,7 @@ def test_no_sample_looks_across_the_batch_in_evaluation(trained, test_images):
     "settings", [{}, {"adversarial": ATTACKED}, {"supervision": "softmax"}, {"loss": "paper"}], ids=str
 )
 def test_stopped_after_any_epoch_it_goes_on_bit_for_bit(settings, stop, digits):
-    settings = {"warmup_epochs": 1, "branch_dim": 5} | settings
+    settings = {"warmup_epochs": 1, "branch_dims": {"conv3": 5}} | settings
     whole, first, rest = (built(**settings) for _ in range(3))
     train(whole, few(digits), 3)
     batches = few(digits)

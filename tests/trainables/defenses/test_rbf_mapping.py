@@ -13,6 +13,7 @@ from trainables.specs import NetworkSpec, OptimisationSpec
 
 K, P, O = 4, 5, 3  # noqa: E741  (the paper's letters)
 PSI = ("factor", "cholesky", "identity")
+ALL_PSI = (*PSI, "per_channel_code")
 
 
 def block(**settings) -> RbfBlock:
@@ -26,9 +27,9 @@ def block(**settings) -> RbfBlock:
 
 def showing_phi(**settings) -> RbfBlock:
     """A block whose g is phi: W is the identity and b is 0."""
-    made = block(outputs=P, **settings)
+    made = block(outputs=K if settings.get("psi") == "per_channel_code" else P, **settings)
     with torch.no_grad():
-        made.mix.weight.copy_(torch.eye(P)[:, :, None, None])
+        made.mix.weight.copy_(torch.eye(made.out_channels - K)[:, :, None, None])
         made.mix.bias.zero_()
     return made
 
@@ -90,6 +91,63 @@ def test_phi_is_1_at_its_centre_and_between_0_and_1_elsewhere():
     assert elsewhere.max() <= 1
 
 
+# --- the authors' layer
+
+
+def authors_distances(features, centers, psi, power):
+    """s^T (Psi^T * Psi) s with s = f_k - c_.k, pixel by pixel and channel by channel; * is elementwise."""
+    distances = []
+    for f in features.permute(0, 2, 3, 1).flatten():
+        k = len(distances) % K
+        s = f - centers[:, k]
+        distances.append(s @ (psi.T * psi) @ s)
+    batch, _, height, width = features.shape
+    form = torch.stack(distances).reshape(batch, height, width, K).permute(0, 3, 1, 2)
+    return form if power == 2 else form.sqrt()
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_per_channel_distances_are_those_of_the_authors_layer(power):
+    made, features = block(psi="per_channel_code", distance_power=power), maps()
+    expected = authors_distances(features, made.centers, torch.diag(made.A), power)
+    torch.testing.assert_close(made.distances(features), expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize(("psi", "kernels"), [*((psi, P) for psi in PSI), ("per_channel_code", K)])
+def test_output_channel_k_depends_on_input_channel_k_only_in_the_authors_layer(psi, kernels):
+    made, features = showing_phi(psi=psi), maps(1, K, 1, 1)
+    depends = torch.autograd.functional.jacobian(lambda f: phi_of(made, f).flatten(), features).flatten(1) != 0
+    alone = psi == "per_channel_code"
+    assert torch.equal(depends, torch.eye(K, dtype=torch.bool) if alone else torch.ones(kernels, K, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_it_trains_as_the_authors_layer_does_with_all_of_psi(power):
+    """The latter's Psi starts at I and stays diagonal."""
+    made, features, target = showing_phi(psi="per_channel_code", distance_power=power), maps(), maps(seed=2).sigmoid()
+    with torch.no_grad():
+        made.A.fill_(1)
+    centers, beta = (t.detach().clone().requires_grad_() for t in (made.centers, made.raw_beta))
+    psi = torch.eye(P, dtype=torch.float64).requires_grad_()
+
+    def theirs():
+        width = torch.nn.functional.softplus(beta)[:, None, None]
+        return torch.exp(-width * authors_distances(features, centers, psi, power))
+
+    for parameters, phi in (
+        ([made.centers, made.raw_beta, made.A], lambda: phi_of(made, features)),
+        ([centers, beta, psi], theirs),
+    ):
+        adam = torch.optim.Adam(parameters, lr=0.05)
+        for _ in range(20):
+            adam.zero_grad()
+            (phi() - target).square().sum().backward()
+            adam.step()
+    assert (made.A - 1).abs().min() > 0.01
+    torch.testing.assert_close(torch.diag(made.A), psi)
+    torch.testing.assert_close(phi_of(made, features), theirs())
+
+
 # --- derivatives, of factor with power 2, at one pixel
 
 
@@ -142,7 +200,7 @@ def test_gradient_by_centres(pixel, j):
 
 
 @pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("psi", PSI)
+@pytest.mark.parametrize("psi", ALL_PSI)
 def test_gradients_agree_with_finite_differences(psi, power):
     made, features = block(psi=psi, distance_power=power), maps(1, K, 1, 2)
     parameters = dict(made.named_parameters())
@@ -157,7 +215,7 @@ def test_gradients_agree_with_finite_differences(psi, power):
 # --- invariances
 
 
-@pytest.mark.parametrize("psi", PSI)
+@pytest.mark.parametrize("psi", ALL_PSI)
 def test_phi_does_not_change_when_features_and_centres_move_together(psi):
     made, features, shift = showing_phi(psi=psi), maps(), maps(K, seed=2)
     before = phi_of(made, features)
@@ -198,15 +256,16 @@ def test_a_of_the_identity_is_a_plain_radial_basis_network():
     torch.testing.assert_close(learned(features), plain(features))
 
 
-def test_a_new_block_starts_at_the_identity():
-    made = RbfBlock(K, RbfMappingConfig(psi="factor"))
-    assert torch.equal(made.A, torch.eye(K))
+@pytest.mark.parametrize(("psi", "start"), [("factor", torch.eye(K)), ("per_channel_code", torch.ones(K))])
+def test_a_new_block_starts_at_the_identity(psi, start):
+    made = RbfBlock(K, RbfMappingConfig(psi=psi))
+    assert torch.equal(made.A, start)
     assert (made.centers >= 0).all()
     assert (made.centers <= 1).all()
     assert torch.equal(made.mix.bias, torch.zeros(K))
 
 
-@pytest.mark.parametrize("psi", PSI)
+@pytest.mark.parametrize("psi", ALL_PSI)
 def test_at_beta_zero_no_input_gradient_passes_through_g(psi):
     made, features = block(psi=psi), maps().requires_grad_()
     with torch.no_grad():
@@ -256,6 +315,7 @@ def test_inverse_softplus(value):
         pytest.param({"learn_beta": False}, {"centers", "A"}, id="beta not learned"),
         pytest.param({"psi": "identity", "learn_beta": False}, {"centers"}, id="neither"),
         pytest.param({"psi": "cholesky"}, {"centers", "A", "raw_beta"}, id="cholesky"),
+        pytest.param({"psi": "per_channel_code"}, {"centers", "A", "raw_beta"}, id="per_channel_code"),
     ],
 )
 def test_a_block_has_the_parameters_of_its_ablation(settings, names):
@@ -271,6 +331,11 @@ def test_a_block_has_the_parameters_of_its_ablation(settings, names):
         pytest.param({"centers": 7}, {"centers": (7, K), "A": (K, 7), "mix.weight": (K, 7, 1, 1)}, id="P"),
         pytest.param({"outputs": 2}, {"centers": (K, K), "A": (K, K), "mix.weight": (2, K, 1, 1)}, id="O"),
         pytest.param({"centers": 7, "rank": 2}, {"A": (K, 2)}, id="r"),
+        pytest.param(
+            {"centers": 7, "outputs": 2, "psi": "per_channel_code"},
+            {"centers": (7, K), "A": (7,), "raw_beta": (K,), "mix.weight": (2, K, 1, 1)},
+            id="per_channel_code",
+        ),
     ],
 )
 def test_sizes(settings, shapes):
@@ -307,7 +372,7 @@ def test_blocks_stand_where_they_are_placed(placement, channels):
 
 
 @pytest.mark.parametrize("learn_beta", [True, False], ids=["learned beta", "held beta"])
-@pytest.mark.parametrize(("psi", "power"), list(itertools.product(PSI, [1, 2])))
+@pytest.mark.parametrize(("psi", "power"), list(itertools.product(ALL_PSI, [1, 2])))
 def test_preparation_sets_beta_to_one_over_the_median_distance(psi, power, learn_beta, digits):
     """Each block on what the calibrated blocks before it give, so the median of beta D is 1 in all of them."""
     torch.manual_seed(0)
@@ -343,7 +408,7 @@ def test_a_given_beta_is_not_calibrated(digits):
     "settings",
     [
         {"psi": psi, "learn_beta": beta, "distance_power": power}
-        for psi in PSI
+        for psi in ALL_PSI
         for beta in (True, False)
         for power in (1, 2)
     ],
@@ -357,7 +422,7 @@ def test_every_ablation_trains(settings, digits):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("psi", PSI)
+@pytest.mark.parametrize("psi", ALL_PSI)
 def test_metrics_name_beta_and_the_scale_of_a_of_each_block(psi, digits):
     defense = RbfMapping(RbfMappingConfig(psi=psi), TASK)
     metrics = defense.train_epoch(batches(digits))

@@ -159,7 +159,8 @@ def test_implicit_gradient_is_that_of_finite_differences_in_pixels(few, digits, 
     images, labels = some(digits, 20)
     images, view = images.double(), defense.view("implicit", inference)
     # Away from the kinks: ReLUs at blank pixels, and ties among neighbours.
-    images = images + 0.1 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0), dtype=images.dtype)
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0), dtype=images.dtype)
+    images = 0.05 + 0.8 * images + 0.1 * noise
     direction = torch.randn(images.shape, generator=torch.Generator().manual_seed(1), dtype=images.dtype)
     slope = (input_gradient(view, images, labels) * direction).sum()
     ahead, behind = (cross_entropy(view(images + h * direction), labels, reduction="sum") for h in (1e-7, -1e-7))
@@ -265,7 +266,7 @@ def small_resnet_like(shape, classes, *, width=None):
     """A network with batch normalisation, dropout and a buffer layer of its own."""
     conv = nn.Sequential(nn.Conv2d(shape[0], 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
     stages = {"conv": conv, "drop": nn.Dropout(), "buffer": nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.ReLU())}
-    return Staged(stages, nn.Linear(16, classes))
+    return Staged(stages, nn.Linear(16, classes), shape)
 
 
 def test_network_with_a_buffer_layer_keeps_it_and_its_statistics(few, monkeypatch):

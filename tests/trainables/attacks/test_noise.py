@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from trainables.attacks.starts import GAMMA, _mix, uniform_noise
+from trainables.attacks.noise import GAMMA, Noise, _mix, uniform_noise
 
 BITS = 2**64
 SHAPE = (1, 6, 7)
@@ -23,14 +23,14 @@ def test_split_mix_gives_its_published_first_numbers():
     assert [int(value) % BITS for value in mixed] == published
 
 
-@pytest.mark.parametrize(("seed", "restart", "index"), [(0, 0, 0), (1, 0, 5), (7, 3, 123456), (2**31, 1, 59999)])
-def test_noise_is_the_hash_of_seed_restart_example_and_pixel(seed, restart, index):
+@pytest.mark.parametrize(("seed", "stream", "index"), [(0, 0, 0), (1, 0, 5), (7, 3, 123456), (2**31, 1, 59999)])
+def test_noise_is_the_hash_of_seed_stream_example_and_pixel(seed, stream, index):
     golden = 0x9E3779B97F4A7C15
-    key = split_mix((seed * 1_000_003 + restart) * golden % BITS)
-    stream = split_mix(((index + 1) * golden + key) % BITS)
-    hashes = [split_mix((stream + (j + 1) * golden) % BITS) for j in range(42)]
+    key = split_mix((seed * 1_000_003 + stream) * golden % BITS)
+    bits = split_mix(((index + 1) * golden + key) % BITS)
+    hashes = [split_mix((bits + (j + 1) * golden) % BITS) for j in range(42)]
     expected = torch.tensor([(h >> 40) / 2**23 - 1 for h in hashes]).reshape(1, *SHAPE)
-    assert torch.equal(uniform_noise(torch.tensor([index]), SHAPE, seed=seed, restart=restart), expected)
+    assert torch.equal(uniform_noise(torch.tensor([index]), SHAPE, seed=seed, stream=stream), expected)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_examples_noise_does_not_depend_on_the_others(indices):
 
 
 @pytest.mark.parametrize(
-    "other", [{"seed": 1}, {"seed": 0, "restart": 1}], ids=lambda other: "restart" if "restart" in other else "seed"
+    "other", [{"seed": 1}, {"seed": 0, "stream": 1}], ids=lambda other: "stream" if "stream" in other else "seed"
 )
 def test_noise_changes_with(other):
     indices = torch.arange(20)
@@ -75,7 +75,7 @@ def test_noise_is_uniform(seed):
     [
         pytest.param(lambda n: n[0, 0][:-1], lambda n: n[0, 0][1:], id="neighbouring examples"),
         pytest.param(lambda n: n[0, 0][:, :-1], lambda n: n[0, 0][:, 1:], id="neighbouring pixels"),
-        pytest.param(lambda n: n[0, 0], lambda n: n[0, 1], id="neighbouring restarts"),
+        pytest.param(lambda n: n[0, 0], lambda n: n[0, 1], id="neighbouring streams"),
         pytest.param(lambda n: n[0, 0], lambda n: n[1, 0], id="neighbouring seeds"),
     ],
 )
@@ -83,10 +83,47 @@ def test_noise_is_uncorrelated_between(one, other):
     """|r| sqrt(n) is standard normal for independent noise; 4 happens once in 16,000."""
     noise = torch.stack(
         [
-            torch.stack([uniform_noise(torch.arange(64), (256,), seed=seed, restart=restart) for restart in (0, 1)])
+            torch.stack([uniform_noise(torch.arange(64), (256,), seed=seed, stream=stream) for stream in (0, 1)])
             for seed in (0, 1)
         ]
     )
     a, b = one(noise).flatten(), other(noise).flatten()
     correlation = torch.corrcoef(torch.stack([a, b]))[0, 1]
     assert abs(correlation) * len(a) ** 0.5 < 4
+
+
+# --- signs and normal noise
+
+
+@pytest.mark.parametrize("count", [3, 64, 130])
+def test_signs_are_the_bits_of_the_hash(count):
+    """Pattern k of pixel j is bit k % 64 of the word of pixel j and block k // 64."""
+    golden, pixels = 0x9E3779B97F4A7C15, 42
+    key = split_mix((7 * 1_000_003 + 3) * golden % BITS)
+    stream = split_mix((6 * golden + key) % BITS)
+    signs = Noise(torch.tensor([5]), SHAPE, seed=7).signs(3, count)
+    assert signs.shape == (1, count, *SHAPE)
+    for k in {0, count // 2, count - 1}:
+        words = [split_mix((stream + (k // 64 * pixels + j + 1) * golden) % BITS) for j in range(pixels)]
+        expected = torch.tensor([2.0 * (word >> (k % 64) & 1) - 1 for word in words])
+        assert torch.equal(signs[0, k].flatten(), expected)
+
+
+def test_signs_are_balanced_and_independent_of_each_other():
+    signs = Noise(torch.arange(8), (1, 8, 8), seed=0).signs(0, 96)
+    assert abs(signs.mean()) * signs.numel() ** 0.5 < 4
+    patterns = signs.flatten(2).transpose(0, 1).flatten(1)
+    agreement = patterns @ patterns.T / patterns.shape[1] ** 0.5 - torch.eye(96) * patterns.shape[1] ** 0.5
+    assert agreement.abs().max() < 5.5  # of 4,560 pairs
+    assert abs(agreement.triu(1).square().sum() / (96 * 95 / 2) - 1) < 0.1
+
+
+def test_signs_of_an_example_do_not_depend_on_the_others():
+    alone = Noise(torch.tensor([3]), SHAPE, seed=5).signs(2, 10)[0]
+    assert torch.equal(alone, Noise(torch.tensor([9, 3, 0]), SHAPE, seed=5).signs(2, 10)[1])
+
+
+def test_normal_noise_is_normal():
+    sample = Noise(torch.arange(100), (1, 28, 28), seed=0).normal(4)
+    assert stats.kstest(sample.flatten().numpy(), stats.norm.cdf).pvalue > 1e-3
+    assert sample.isfinite().all()

@@ -1,0 +1,70 @@
+"""What a worker does with a unit, called without Ray."""
+
+import math
+
+import pytest
+import torch
+from gentle import gentle
+
+from orchestrator.schedule import Probe, Unit
+from orchestrator.store import Store
+from trainables.data import load
+from trainables.defenses import DEFENSES
+from trainables.evaluation import evaluate_attacked
+from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
+from trainables.training import TrainingRun, on_device
+from trainables.tune import Bench, train
+
+PGD = {"name": "pgd", "eps": (0.02, 0.05), "steps": 2}
+
+
+@pytest.fixture(scope="module")
+def few():
+    return load(DatasetSpec(train_examples=128))
+
+
+def spec_of(name, epochs=2):
+    return TrainingSpec(
+        defense=gentle(name),
+        dataset={"train_examples": 128},
+        network={"width": 3},
+        optimisation={"batch_size": 48},
+        epochs=epochs,
+    )
+
+
+def results_of(spec, splits, root, probe=None):
+    """Run a training unit to its end; return its results and the checkpoint."""
+    bench = Bench(Store(root), {}, math.inf, "cpu", _splits={spec.dataset.key: splits})
+    results = list(train(Unit(spec.fingerprint, spec, probe=probe).config(), bench))
+    return results, bench.store.load_checkpoint(spec.fingerprint)
+
+
+def probe_of(spec, epochs):
+    evaluation = EvaluationSpec(model=spec.fingerprint, attack=PGD, split="validation", examples=24, seed=2)
+    return Probe(evaluation, epochs)
+
+
+@pytest.mark.parametrize("name", DEFENSES)
+def test_a_probe_does_not_change_what_is_trained(name, few, tmp_path):
+    spec = spec_of(name)
+    _, plain = results_of(spec, few, tmp_path / "plain")
+    results, probed = results_of(spec, few, tmp_path / "probed", probe_of(spec, (1,)))
+    assert [result.get("probed") is not None for result in results] == [True, False]
+    assert all(torch.equal(probed.tensors[key], tensor) for key, tensor in plain.tensors.items())
+    for one, other in zip(plain.history, probed.history, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_a_probe_measures_the_model_as_it_is_after_its_epochs_and_only_then(few, tmp_path):
+    spec = spec_of("none", epochs=4)
+    probe = probe_of(spec, (2,))
+    results, _ = results_of(spec, few, tmp_path, probe)
+    run = TrainingRun(spec, few)
+    run.step()
+    run.step()
+    images, labels = (tensor[:24] for tensor in on_device(few.validation, "cpu"))
+    model = run.defense.model
+    outcomes = evaluate_attacked(model, model, images, labels, attack=probe.evaluation.attack, seed=2)
+    expected = sum(outcome.correct.mean() for outcome in outcomes) / 2
+    assert [result.get("probed") for result in results] == [None, expected, None, None]

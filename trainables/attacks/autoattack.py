@@ -1,0 +1,176 @@
+"""AutoAttack (Croce and Hein, ICML 2020; for L1 their "Mind the box", ICML 2021), whose attacks are pyautoattack's.
+
+The way through them is ours, so that an outcome does not depend on the batch: a start is the example's own noise,
+and what Square draws is the same for every example. Each attack meets only what those before it left, and what it
+finds is drawn into the ball before it is judged. Left out are the library's checks of the model, which cost eight
+passes a batch and end a debugger's trace.
+
+Known of pyautoattack 0.2.0: nothing leaves the batch within a run of APGD or FAB, so these cost the same whenever
+an example breaks; FAB-T's runs do not depend on eps, and are made again for each; Square never moves its square
+to the last row or column, as its authors' code does not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from trainables.attacks.noise import Noise
+from trainables.attacks.norms import NORMS
+from trainables.attacks.objectives import OBJECTIVES
+from trainables.randomness import seeded
+from trainables.specs import AttackSpec
+
+Component = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"]
+VERSIONS: dict[str, tuple[Component, ...]] = {
+    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "rand": ("apgd-ce", "apgd-dlr"),
+}
+RAND_SAMPLES = 20
+SILENT = logging.Logger("pyautoattack", logging.CRITICAL)
+
+# From origin [B, C, H, W], labels [B], classes by falling logit [B, K] and noise [B, C, H, W]: adversarial images.
+Shot = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class AutoAttackSpec(AttackSpec):
+    """The ensemble as published, unless a setting below says otherwise; `rand` is for a stochastic view.
+
+    A target or a restart is a run of `steps` steps. Up to three classes leave no targeted DLR: apgd-t is then
+    apgd-dlr, and with two the DLR is the margin. `rand` means over 20 draws, where `eot_samples` names no other
+    number: by the loss of their mean softmax, and not the mean of their losses.
+    """
+
+    name: Literal["autoattack"] = "autoattack"
+    loss: Literal["cross_entropy"] = Field("cross_entropy", description="not to be chosen: each attack has its own")
+    version: Literal["standard", "rand"] = "standard"
+    attacks: tuple[Component, ...] = Field(min_length=1, description="which to run; by default the version's")
+    steps: PositiveInt = Field(100, description="of APGD and FAB")
+    restarts: PositiveInt = Field(description="of apgd-ce and apgd-dlr; by default 1, for norm l1 5")
+    targets: PositiveInt = Field(9, description="classes that fab-t and apgd-t aim at; apgd-t for norm l1: at most 5")
+    queries: PositiveInt = Field(5000, description="of Square")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        rand = value.get("version") == "rand"
+        defaults = {
+            "attacks": VERSIONS["rand" if rand else "standard"],
+            "restarts": 5 if value.get("norm") == "l1" else 1,
+            "eot_samples": RAND_SAMPLES if rand else 1,
+        }
+        return defaults | value
+
+
+@torch.no_grad()  # the library's attacks take their gradients under enable_grad, and keep graphs without this
+def autoattack(
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float,
+    spec: AutoAttackSpec,
+    noise: Noise,
+    stop_early: bool,
+) -> Tensor:
+    """Return for each example what the first attack to fool the view found; the image itself where none did.
+
+    An example is left as soon as it is broken, with or without `stop_early`.
+    """
+    found, norm = images.clone(), NORMS[spec.norm]
+    ranked = view(images).argsort(dim=1, descending=True, stable=True)
+    left = (ranked[:, 0] == labels).nonzero().flatten()
+    for number, shot in enumerate(_shots(view, eps, spec, ranked.shape[1], images.device), 1):
+        if not len(left):
+            break
+        origin = images[left]
+        # Above every seed of a spec, so that no run draws what a view draws when it is judged.
+        with seeded(noise.seed + (number << 32), images.device):
+            aimed = shot(origin, labels[left], ranked[left], noise.of(left).draw(number))
+        hit = (origin + norm.project(aimed - origin, eps)).clamp(0, 1)
+        fooled = view(hit).argmax(1) != labels[left]
+        found[left[fooled]] = hit[fooled]
+        left = left[~fooled]
+    return found
+
+
+def _shots(view: nn.Module, eps: float, spec: AutoAttackSpec, classes: int, device: torch.device) -> Iterator[Shot]:
+    """Yield the runs of the spec's attacks, one restart or target class each."""
+    from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
+    from pyautoattack.fab_pt import FABAttack_PT
+    from pyautoattack.square import SquareAttack
+
+    threat = {"norm": spec.norm.capitalize(), "eps": eps, "device": device}
+    targets = range(1, min(spec.targets, classes - 1) + 1)
+    for name in spec.attacks:
+        if name == "apgd-ce":
+            apgd = APGDAttack(view, loss="ce", n_iter=spec.steps, **threat)
+            yield from [_ascent(apgd, eps, spec)] * spec.restarts
+        elif name == "apgd-dlr" or (name == "apgd-t" and classes < 4):
+            apgd = APGDAttack(view, loss="dlr", n_iter=spec.steps, logger=SILENT, **threat)
+            apgd.dlr_loss = OBJECTIVES["dlr"].loss
+            yield from [_ascent(apgd, eps, spec)] * spec.restarts
+        elif name == "apgd-t":
+            apgd = APGDAttack_targeted(view, n_iter=spec.steps, logger=SILENT, **threat)
+            yield from (_ascent(apgd, eps, spec, target) for target in targets[: 5 if spec.norm == "l1" else None])
+        elif name == "fab-t":
+            fab = FABAttack_PT(view, n_iter=spec.steps, **threat)
+            yield from (_nearest(fab, target) for target in targets)
+        else:
+            square = SquareAttack(view, n_queries=spec.queries, resc_schedule=False, **threat)
+            yield _search(square)
+
+
+def _ascent(apgd: Any, eps: float, spec: AutoAttackSpec, target: int = 0) -> Shot:
+    """Return APGD from the noise's start, towards the class of rank `target`, if any, and away from the label."""
+
+    def shot(origin: Tensor, labels: Tensor, ranked: Tensor, noise: Tensor) -> Tensor:
+        apgd.init_hyperparam(origin)
+        apgd.y_target = ranked[:, target]
+        start = origin + eps * NORMS[spec.norm].start(noise)
+        if spec.norm == "l1":
+            return _shrinking(apgd, origin, labels, start, eps, spec.steps)
+        return apgd.attack_single_run(origin, labels, x_init=start)[3]
+
+    return shot
+
+
+def _shrinking(apgd: Any, origin: Tensor, labels: Tensor, start: Tensor, eps: float, steps: int) -> Tensor:
+    """Ascend in the balls of 3, 2 and 1 eps, for 30, 30 and 40 % of the steps, as in Mind the box."""
+    from pyautoattack.autopgd_base import L1_projection
+
+    early = -(-3 * steps // 10)
+    for radius, n_iter in ((3 * eps, early), (2 * eps, early), (eps, max(steps - 2 * early, 1))):
+        apgd.eps, apgd.n_iter = radius, n_iter
+        start = start + L1_projection(origin, start - origin, radius)
+        start, _, _, adversarial = apgd.attack_single_run(origin, labels, x_init=start)
+    return adversarial
+
+
+def _nearest(fab: Any, target: int) -> Shot:
+    """Return FAB towards the class of rank `target`; it has no random start."""
+
+    def shot(origin: Tensor, labels: Tensor, ranked: Tensor, noise: Tensor) -> Tensor:
+        fab.target_class = target + 1
+        return fab.attack_single_run(origin, labels, is_targeted=True)
+
+    return shot
+
+
+def _search(square: Any) -> Shot:
+    """Return the Square Attack with the same signs for every example, as its squares are already."""
+    signs = square.random_choice
+    square.random_choice = lambda shape: signs(shape[-3:]).expand(shape)
+
+    def shot(origin: Tensor, labels: Tensor, ranked: Tensor, noise: Tensor) -> Tensor:
+        square.init_hyperparam(origin)
+        return square.attack_single_run(origin, labels)[1]
+
+    return shot

@@ -1,0 +1,46 @@
+"""MIM: BIM along an accumulated gradient, so that it does not follow every turn (Dong et al. 2018, MI-FGSM)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from trainables.attacks.ascent import SteppedSpec, ascend
+from trainables.attacks.noise import Noise
+from trainables.attacks.norms import NORMS
+from trainables.attacks.objectives import OBJECTIVES
+
+
+class MimSpec(SteppedSpec):
+    """Momentum iterative method: `decay` is the paper's mu; a step is eps / steps unless told."""
+
+    name: Literal["mim"] = "mim"
+    norm: Literal["linf", "l2"] = "linf"
+    decay: float = Field(1.0, gt=0)
+
+
+def mim(
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float,
+    spec: MimSpec,
+    noise: Noise,
+    stop_early: bool,
+) -> Tensor:
+    """Return the images after all steps, each clipped to the ball and to [0, 1] (Algorithm 1)."""
+    return ascend(
+        view,
+        images,
+        labels,
+        eps=eps,
+        ball=NORMS[spec.norm],
+        objective=OBJECTIVES[spec.loss],
+        steps=spec.steps,
+        step=spec.step(eps),
+        decay=spec.decay,
+        stop_early=stop_early,
+    )

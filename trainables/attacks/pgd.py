@@ -1,0 +1,59 @@
+"""PGD: projected steepest ascent from random starts (Madry et al. 2018)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import PositiveInt, model_validator
+from torch import Tensor, nn
+
+from trainables.attacks.ascent import SteppedSpec, ascend, best_of
+from trainables.attacks.noise import Noise
+from trainables.attacks.norms import NORMS
+from trainables.attacks.objectives import OBJECTIVES
+
+
+class PgdSpec(SteppedSpec):
+    """Projected gradient ascent from a random start, a step 2.5 eps / steps unless told."""
+
+    name: Literal["pgd"] = "pgd"
+    steps: PositiveInt = 40
+    random_start: bool = True
+    restarts: PositiveInt = 1
+    travel: ClassVar[float] = 2.5
+
+    @model_validator(mode="after")
+    def _restarts_differ(self) -> PgdSpec:
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(f"restarts without random_start repeat themselves, got restarts={self.restarts}")
+        return self
+
+
+def pgd(
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float,
+    spec: PgdSpec,
+    noise: Noise,
+    stop_early: bool,
+) -> Tensor:
+    """Return for each example the first restart that fools the view or, where none does, the one of highest loss."""
+    ball, objective = NORMS[spec.norm], OBJECTIVES[spec.loss]
+
+    def run(restart: int, images: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        return ascend(
+            view,
+            images,
+            labels,
+            eps=eps,
+            ball=ball,
+            objective=objective,
+            steps=spec.steps,
+            step=spec.step(eps),
+            start=eps * ball.start(noise.draw(restart)) if spec.random_start else None,
+            stop_early=stop_early,
+        )
+
+    return best_of(spec.restarts, run, view, images, labels, noise, objective=objective, stop_early=stop_early)

@@ -1,0 +1,53 @@
+"""Why a unit of work failed: a class that tells the user what to change, and all that helps to find out more."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from trainables.errors import InputError
+
+OUT_OF_MEMORY = "out of memory"
+DIVERGED = "diverged"
+BAD_INPUT = "bad input"
+BUG = "bug"
+PROCESS_DIED = "process died"
+NO_MODEL = "no model"
+
+
+class DivergedError(RuntimeError):
+    """The loss stopped being a finite number, in `epoch`; `last` are the metrics of the epoch before, if any."""
+
+    def __init__(self, metrics: dict[str, float], *, epoch: int, last: dict[str, float]) -> None:
+        super().__init__(f"training must keep its metrics finite, got {metrics} in epoch {epoch}; before: {last}")
+        self.epoch, self.last = epoch, last
+
+
+def class_of(error: BaseException) -> str:
+    """Name an error's class."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return OUT_OF_MEMORY
+    if isinstance(error, DivergedError):
+        return DIVERGED
+    return BAD_INPUT if isinstance(error, InputError | ValidationError) else BUG
+
+
+def describe(error: BaseException, *, log: str = "") -> dict[str, Any]:
+    """Return a failure as the store keeps it: class, first line, traceback and, if it diverged, where it was."""
+    where = {"epoch": error.epoch, "last_metrics": error.last} if isinstance(error, DivergedError) else {}
+    return {
+        "class": class_of(error),
+        "error": f"{type(error).__name__}: {error}".partition("\n")[0],
+        "traceback": "".join(traceback.format_exception(error)),
+        "log": log,
+        **where,
+    }
+
+
+def class_of_dead_process(text: str) -> str:
+    """Name the class of a process's death from what Ray wrote of it."""
+    signs = ("OutOfMemoryError", "MemoryError", "out of memory", "memory pressure")
+    return OUT_OF_MEMORY if any(sign in text for sign in signs) else PROCESS_DIED
