@@ -14,6 +14,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
+    from orchestrator.store import Store
 
 app = typer.Typer(
     name="robust-sweep",
@@ -35,7 +36,11 @@ app = typer.Typer(
 )
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study's name, or path/to/file.py:VARIABLE for one of your own.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study's name, path/to/file.py:VARIABLE for one of your own, or best:NAME for the best of a search.",
+    ),
 ]
 Root = Annotated[
     str,
@@ -54,6 +59,19 @@ Seeds = Annotated[
     str | None, typer.Option(metavar="0,1,2", help="Seeds, each a repetition; the study's own unless given.")
 ]
 Scale = Annotated[str, typer.Option(help="quick: minutes on two CPU cores. paper: the paper's settings.")]
+Address = Annotated[
+    str | None, typer.Option(help="A Ray cluster's address, e.g. auto on one of its nodes; else this machine.")
+]
+CpusPerTrial = Annotated[float, typer.Option(help="CPUs a trial reserves.")]
+GpusPerTrial = Annotated[float, typer.Option(help="GPUs a trial reserves, e.g. 0.25 to pack four on one.")]
+MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; as many as fit unless given.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server or database; unless given, SQLite under the root."),
+]
+Data = Annotated[str, typer.Option(envvar="ROBUST_SWEEP_DATA", help="Where torchvision's datasets lie.")]
+Download = Annotated[bool, typer.Option(help="Download a torchvision dataset that is not there.")]
+DEFAULT_DATA = "~/.cache/robust-sweep"
 PIPE_WIDTH = 120
 DEFAULT_ROOT = "./robust-sweep-results"
 
@@ -86,8 +104,9 @@ def plan(
     from orchestrator.plan import remainder
     from orchestrator.store import Store
 
-    expanded = _expand(study, settings, seeds, scale)
-    rest = remainder(expanded, Store(root))
+    store = Store(root)
+    expanded = _expand(study, settings, seeds, scale, store)
+    rest = remainder(expanded, store)
     if as_json:
         typer.echo(plan_json(expanded, rest))
     else:
@@ -100,22 +119,14 @@ def run(
     settings: Settings = [],
     seeds: Seeds = None,
     scale: Scale = "quick",
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster's address, e.g. auto on one of its nodes; else this machine.")
-    ] = None,
-    cpus_per_trial: Annotated[float, typer.Option(help="CPUs a trial reserves.")] = 1.0,
-    gpus_per_trial: Annotated[float, typer.Option(help="GPUs a trial reserves, e.g. 0.25 to pack four on one.")] = 0.0,
-    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once; as many as fit unless given.")] = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MLFLOW_TRACKING_URI", help="MLflow server or database; unless given, SQLite under the root."
-        ),
-    ] = None,
-    data: Annotated[
-        str, typer.Option(envvar="ROBUST_SWEEP_DATA", help="Where torchvision's datasets lie.")
-    ] = "~/.cache/robust-sweep",
-    download: Annotated[bool, typer.Option(help="Download a torchvision dataset that is not there.")] = False,
+    address: Address = None,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = 0.0,
+    max_concurrent: MaxConcurrent = None,
+    tracking_uri: TrackingUri = None,
+    data: Data = DEFAULT_DATA,
+    download: Download = False,
+    retry_failed: Annotated[bool, typer.Option(help="Run only what was tried before and failed.")] = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run what is missing of a study, then print its table. Running again resumes; a finished study ends at once.
@@ -129,11 +140,107 @@ def run(
     from orchestrator.store import Store
 
     resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent)
-    expanded = _expand(study, settings, seeds, scale)
+    store = Store(root)
+    expanded = _expand(study, settings, seeds, scale, store)
     code = run_study(
         expanded,
-        Store(root),
+        store,
         resources=resources,
+        tracking_uri=tracking_uri,
+        data_folder=data,
+        download=download,
+        console=_console(),
+        retry_failed=retry_failed,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    study: StudyName,
+    settings: Settings = [],
+    seeds: Seeds = None,
+    scale: Scale = "quick",
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Show how far a study is: done, under way, left, and its failures by cause.
+
+    [dim]robust-sweep status quickstart[/]
+    """
+    from orchestrator.status import status_view
+    from orchestrator.store import Store
+
+    store = Store(root)
+    _console().print(status_view(_expand(study, settings, seeds, scale, store), store))
+
+
+@app.command()
+def search(
+    study: StudyName,
+    trials: Annotated[int, typer.Option(help="Points to try, those of earlier calls included.")] = 20,
+    objectives: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="What to maximise on validation examples: clean_accuracy, robust_accuracy:COLUMN, COLUMN@EPS, "
+            "robust_accuracy:worst_case. Clean and worst case unless given.",
+        ),
+    ] = "",
+    sampler: Annotated[str, typer.Option(help="tpe, nsgaii, gp or random.")] = "tpe",
+    pruner: Annotated[
+        str, typer.Option(help="asha, median or none; gives up trainings that fall behind, of one objective.")
+    ] = "none",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROBUST_SWEEP_STORAGE",
+            help="Database of the trials, e.g. postgresql://host/db; unless given, SQLite under the root.",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Names the search; unless given, its study and settings do.")] = None,
+    sampler_seed: Annotated[int, typer.Option(help="Seed of the sampler.")] = 0,
+    settings: Settings = [],
+    seeds: Seeds = None,
+    scale: Scale = "quick",
+    address: Address = None,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = 0.0,
+    max_concurrent: MaxConcurrent = None,
+    tracking_uri: TrackingUri = None,
+    data: Data = DEFAULT_DATA,
+    download: Download = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Search a study's space for what is most accurate and most robust. Running again goes on; run best:NAME tests it.
+
+    [dim]robust-sweep search cross_paper --trials 40[/]
+    [dim]robust-sweep search cross_paper --set defense=trades --objectives robust_accuracy:pgd_linf --pruner asha[/]
+    """
+    from orchestrator.lookup import find_study
+    from orchestrator.resources import Resources
+    from orchestrator.search_session import Request, run_search
+    from orchestrator.settings import parse_assignments, parse_seeds
+    from orchestrator.store import Store
+
+    store = Store(root)
+    request = Request(
+        asked=study,
+        study=find_study(study, store),
+        scale=scale,
+        overrides=parse_assignments(settings),
+        seeds=None if seeds is None else parse_seeds(seeds),
+        objectives=objectives,
+        trials=trials,
+        sampler=sampler,
+        pruner=pruner,
+        sampler_seed=sampler_seed,
+        storage=storage,
+        name=name,
+    )
+    code = run_search(
+        request,
+        store,
+        resources=Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent),
         tracking_uri=tracking_uri,
         data_folder=data,
         download=download,
@@ -161,7 +268,8 @@ def report(
     from orchestrator.store import Store
 
     checked(formats)
-    expanded, store = _expand(study, settings, seeds, scale), Store(root)
+    store = Store(root)
+    expanded = _expand(study, settings, seeds, scale, store)
     summary = summarise(expanded, store)
     files = render(summary, formats)
     console = _console()
@@ -197,13 +305,13 @@ def main() -> None:
         sys.exit(2)
 
 
-def _expand(study: str, settings: list[str], seeds: str | None, scale: str) -> Plan:
+def _expand(study: str, settings: list[str], seeds: str | None, scale: str, store: Store) -> Plan:
     from orchestrator.lookup import find_study
     from orchestrator.plan import expand
     from orchestrator.settings import parse_assignments, parse_seeds
 
     return expand(
-        find_study(study),
+        find_study(study, store),
         asked=study,
         scale=scale,
         overrides=parse_assignments(settings),

@@ -6,7 +6,7 @@ All of this is about dotted keys and values; `orchestrator.plan` makes specs of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -32,7 +32,7 @@ def check_keys(
     """Refuse a key that no TrainingSpec of the study has, and an axis of a defense that its grid does not name."""
     selectors = [with_whole_keys(s) for s in (study.baseline, *(t.source for t in study.transfers.values()))]
     scopes = (base, changes, *grids, *selectors)
-    names = [name for scope in scopes for name in _values(scope.get(DEFENSE, ()))]
+    names = [name for scope in scopes for name in values_of(scope.get(DEFENSE, ()))]
     spec = TrainingSpec.model_validate({"defense": "none"}).model_dump(exclude={"seed"})
     known = set(flatten(spec)) - {"dataset.digest"}
     known |= {key for name in names for key in _defense_fields(name)}
@@ -47,14 +47,17 @@ def check_keys(
 
 def _unknown_key(key: str, known: Iterable[str], study: Study) -> InputError:
     """Return the error for an unknown key: the known keys of its section, if it has one, else all."""
-    if key == "examples" or key.startswith("attack."):
-        return InputError(f"{key} is no axis of training: `examples` and `attacks` stand in the study, or in a scale")
+    if key == "examples" or key.startswith(("attack.", "measure.")):
+        return InputError(
+            f"{key} is no axis of training: `examples`, `attacks` and `measures` stand in the study, or in a scale"
+        )
     section = [k for k in known if k.startswith(f"{key.partition('.')[0]}.")]
-    attacks = [f"attack.{column}.<field>" for column in study.attacks]
-    return unknown("key", key, section or [*known, *attacks, "examples"])
+    evaluation = [f"attack.{c}.<field>" for c in study.attacks] + [f"measure.{c}.<field>" for c in study.measures]
+    return unknown("key", key, section or [*known, *evaluation, "examples"])
 
 
-def _values(value: Any) -> tuple[Any, ...]:
+def values_of(value: Any) -> tuple[Any, ...]:
+    """Return the values of an axis, or the one value of a setting."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -85,7 +88,7 @@ def concerns(key: str, point: Mapping[str, Any]) -> bool:
     """Whether a setting concerns a point: a defense's key concerns only the defenses that have it."""
     if not key.startswith(("defense.", INFERENCE)):
         return True
-    return any(key in _defense_fields(name) for name in _values(point.get(DEFENSE, "none")))
+    return any(key in _defense_fields(name) for name in values_of(point.get(DEFENSE, "none")))
 
 
 def apply_to_grids(
@@ -100,7 +103,7 @@ def apply_to_grids(
         grids = [{DEFENSE: (base[DEFENSE],)} | grid for grid in grids]
     settings = dict(base)
     for key, value in sorted(changes.items(), key=lambda item: item[0] != DEFENSE):  # it decides which grids there are
-        is_axis, wanted = _alternatives(key, hashable(value))
+        is_axis, wanted = alternatives(key, hashable(value))
         if not is_axis:
             (settings[key],) = wanted
         if key == DEFENSE and any(key in grid for grid in grids):
@@ -112,7 +115,7 @@ def apply_to_grids(
     return grids, settings
 
 
-def _alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
+def alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
     """Return whether a setting is an axis, and its values; what holds a list itself needs a list of lists for that."""
     annotations = _annotations(key)
     if not isinstance(value, tuple):
@@ -124,10 +127,31 @@ def _alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
     return True, value
 
 
-def points_of(grids: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[Point]:
-    """Return every combination of a grid's values, less the settings of other defenses than the point's."""
-    points = (dict(zip(g, values, strict=True)) for g in grids for values in itertools.product(*g.values()))
+def points_of(
+    grids: Iterable[Mapping[str, tuple[Any, ...]]], settings: Mapping[str, Any], design: str = "grid"
+) -> list[Point]:
+    """Return the points of each grid that a Study's design asks for, less settings of other defenses than a point's."""
+    points = (point for grid in grids for point in DESIGNS[design](grid))
     return [{key: value for key, value in p.items() if concerns(key, {**settings, **p})} for p in points]
+
+
+def _product(grid: Mapping[str, tuple[Any, ...]]) -> Iterator[Point]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _around(centre: Point, grid: Mapping[str, tuple[Any, ...]]) -> Iterator[Point]:
+    """Yield the centre, then every change of one factor."""
+    yield centre
+    for key, values in grid.items():
+        yield from ({**centre, key: value} for value in values if value != centre[key])
+
+
+DESIGNS: dict[str, Callable[[Mapping[str, tuple[Any, ...]]], Iterator[Point]]] = {
+    "grid": _product,
+    "one_at_a_time": lambda grid: _around({key: values[0] for key, values in grid.items()}, grid),
+    "leave_one_out": lambda grid: _around({key: values[-1] for key, values in grid.items()}, grid),
+}
 
 
 def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:

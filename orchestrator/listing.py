@@ -114,7 +114,7 @@ def entry_view(store: Store, beginning: str) -> RenderableType:
 
 
 def _model(store: Store, fingerprint: str) -> RenderableType:
-    spec, history = store.load_history(fingerprint)
+    spec, history, provenance = store.load_history(fingerprint)
     records = [store.load_records(f) for f in store.fingerprints("records")]
     mine = [record for group in records for record in group if record.evaluation.model == fingerprint]
     return Group(
@@ -124,6 +124,7 @@ def _model(store: Store, fingerprint: str) -> RenderableType:
         _history(history),
         Text("\nrecords", style="bold"),
         _records(mine),
+        *_made_with(provenance),
     )
 
 
@@ -134,9 +135,13 @@ def _evaluation(store: Store, fingerprint: str) -> RenderableType:
         _settings(records[0].evaluation),
         Text("\nrecords", style="bold"),
         _records(records),
-        Text("\nmade with", style="bold"),
-        Text(", ".join(f"{key} {value}" for key, value in records[0].provenance.items())),
+        *_numbers(records[0]),
+        *_made_with(records[0].provenance),
     )
+
+
+def _made_with(provenance: Mapping[str, Any]) -> tuple[Text, ...]:
+    return Text("\nmade with", style="bold"), Text(", ".join(f"{key} {value}" for key, value in provenance.items()))
 
 
 def _settings(spec: Frozen) -> Table:
@@ -153,18 +158,18 @@ def _history(history: list[dict[str, float]]) -> Table:
     for name in names:
         table.add_column(name, justify="right")
     for metrics in history:
-        table.add_row(*(f"{metrics[name]:.4g}" for name in names))
+        table.add_row(*(f"{metrics[name]:.4g}" if name in metrics else "" for name in names))
     return table
 
 
 def _records(records: list[Record]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("evaluation", "attack", "source", "eps", "correct", "of", "accuracy", "seconds"):
-        table.add_column(name, justify="left" if name in ("evaluation", "attack", "source") else "right")
-    for record in sorted(records, key=lambda r: (r.evaluation.source or "", _attack(r), r.eps)):
+    for name in ("evaluation", "asked", "source", "eps", "correct", "of", "accuracy", "seconds"):
+        table.add_column(name, justify="left" if name in ("evaluation", "asked", "source") else "right")
+    for record in sorted(records, key=lambda r: (r.evaluation.source or "", _asked(r), r.eps)):
         table.add_row(
             record.evaluation.fingerprint,
-            _attack(record),
+            _asked(record),
             record.evaluation.source or "",
             f"{record.eps:g}",
             str(int(record.correct.sum())),
@@ -175,16 +180,25 @@ def _records(records: list[Record]) -> Table:
     return table
 
 
-def _attack(record: Record) -> str:
-    attack = record.evaluation.attack
-    return f"{attack.name} {attack.norm}" if attack else ""
+def _asked(record: Record) -> str:
+    attack, measure = record.evaluation.attack, record.evaluation.measure
+    return f"{attack.name} {attack.norm}" if attack else measure.name if measure else ""
+
+
+def _numbers(record: Record) -> list[RenderableType]:
+    """Return what a measure found, under its heading; nothing if it is no measure's record."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in record.numbers.items():
+        table.add_row(f"  {name}", f"{value:.6g}")
+    return [Text("\nmeasured", style="bold"), table] if record.numbers else []
 
 
 def _failure(store: Store, fingerprint: str) -> RenderableType:
     failure = store.load_failure(fingerprint)
     return Group(
         Text(f"failure of {fingerprint}", style="bold"),
-        Text(failure["error"], style="red"),
+        Text(f"{failure.get('class', '')}: {failure['error']}", style="red"),
+        Text(f"log {failure.get('log', '') or 'none'}", style="dim"),
         Text(f"\n{failure['traceback']}"),
     )
 

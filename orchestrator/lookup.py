@@ -1,4 +1,4 @@
-"""Find a study by its name, or in a file of the user's own: `path/to/file.py:STUDY`."""
+"""Find a study by its name, in a file of the user's own (`path/to/file.py:STUDY`), or as the best of a search."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator.history import BEST, best_study, load_history
+from orchestrator.store import Store
 from orchestrator.study import Study
 from search_spaces import STUDIES
 from trainables.errors import InputError, unknown
 from trainables.specs import explain
 
 
-def find_study(text: str) -> Study:
-    """Return a named study or the one that a file defines; raise InputError if there is none."""
+def find_study(text: str, store: Store | None = None) -> Study:
+    """Return a named study, the one that a file defines, or `best:<search>` from the store.
+
+    Raise InputError if there is none.
+    """
+    if store is not None and text.startswith(BEST):
+        return best_study(load_history(store, text.removeprefix(BEST)))
     path, colon, attribute = text.rpartition(":")
     if colon and path.endswith(".py"):
         return _from_file(Path(path), attribute)

@@ -7,12 +7,13 @@ for it, and an EvaluationSpec is run once, however many cells show it.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,15 +28,26 @@ from orchestrator.grids import (
     points_of,
     with_whole_keys,
 )
-from orchestrator.settings import canonical, flatten, nest
+from orchestrator.settings import flatten, nest
 from orchestrator.store import Store
 from orchestrator.study import CLEAN, SCALES, Study
 from trainables.data import resolve
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError, unknown
-from trainables.specs import AttackSpec, EvaluationSpec, TrainingSpec, attack_spec, explain
+from trainables.specs import (
+    AttackSpec,
+    EvaluationSpec,
+    Frozen,
+    MeasureSpec,
+    TrainingSpec,
+    attack_spec,
+    explain,
+    measure_spec,
+)
 
 SEEDS = ("seed", "seeds")
+Split = Literal["test", "validation"]
+SpecT = TypeVar("SpecT", bound=Frozen)
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,7 @@ class Plan:
     baselines: Mapping[str, str]
     columns: tuple[str, ...]
     attacks: Mapping[str, AttackSpec]
+    measures: Mapping[str, MeasureSpec]
     trainings: Mapping[str, TrainingSpec] = field(repr=False)
     evaluations: Mapping[str, EvaluationSpec] = field(repr=False)
     layout: Mapping[tuple[str, str, int], str] = field(repr=False)
@@ -99,7 +112,7 @@ class Plan:
     @property
     def own_seeds(self) -> tuple[int, ...]:
         """The seeds that the study has at this scale, before the user's."""
-        return tuple(_own_seeds(self.study, self.scale))
+        return tuple(own_seeds_of(self.study, self.scale))
 
     @property
     def identity(self) -> str:
@@ -149,6 +162,43 @@ def remainder(plan: Plan, store: Store) -> Remainder:
     )
 
 
+def only_failed(rest: Remainder, store: Store) -> Remainder:
+    """Return what of a remainder was tried and failed, and the evaluations that a failed training kept from running."""
+    failed = store.fingerprints("failures")
+    return replace(
+        rest,
+        trainings=tuple(spec for spec in rest.trainings if spec.fingerprint in failed),
+        evaluations=tuple(spec for spec in rest.evaluations if spec.fingerprint in failed),
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A study's settings at one scale, before its axes: `changes` are the scale's, then the user's, for any key."""
+
+    base: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    attacks: Mapping[str, AttackSpec]
+    measures: Mapping[str, MeasureSpec]
+    examples: int | None
+
+
+def settings_of(study: Study, *, scale: str, overrides: dict[str, Any]) -> Settings:
+    """Lay the scale's and the user's settings over a study; raise InputError for those that are wrong.
+
+    Keys of `overrides` are written out.
+    """
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    _refuse_seeds(study.base, overrides)
+    of_scale = {k: v for k, v in with_whole_keys(study.scales.get(scale, {})).items() if k not in {"seeds", *overrides}}
+    changes = of_scale | overrides  # in this order, for a pattern of attacks' columns gives way to what comes after it
+    examples = _checked(_positive, changes.pop("examples", study.examples), "examples")
+    attacks = _columns_set("attack", study.attacks, changes, attack_spec)
+    measures = _columns_set("measure", study.measures, changes, measure_spec)
+    return Settings(with_whole_keys(study.base), changes, attacks, measures, examples)
+
+
 def expand(
     study: Study,
     *,
@@ -156,45 +206,45 @@ def expand(
     overrides: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
     asked: str = "",
+    split: Split = "test",
 ) -> Plan:
     """Expand a study into a Plan; `asked` is how the user named it, if not by its name.
 
-    Raise InputError for settings that are wrong, before anything runs."""
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
-    overrides = {canonical(key): value for key, value in (overrides or {}).items()}
+    `split`: the examples that are evaluated. Raise InputError for settings that are wrong, before anything runs.
+    """
+    overrides = with_whole_keys(overrides or {})
     grids = [{key: hashable(values) for key, values in with_whole_keys(grid).items()} for grid in study.space]
-    _refuse_seeds(study.base, overrides, *grids)
-    seeds = _checked_seeds(_own_seeds(study, scale) if seeds is None else seeds)
-    base = with_whole_keys(study.base)
-    changes = {k: v for k, v in (with_whole_keys(study.scales.get(scale, {})) | overrides).items() if k != "seeds"}
-    examples = _checked(_positive, changes.pop("examples", study.examples), "examples")
-    attacks = _attacks(study, {k: changes.pop(k) for k in list(changes) if k.startswith("attack.")})
+    _refuse_seeds(*grids)
+    given = settings_of(study, scale=scale, overrides=overrides)
+    base, changes = given.base, given.changes
+    seeds = checked_seeds(own_seeds_of(study, scale) if seeds is None else seeds)
 
     check_keys(base, changes, grids, study)
     grids, settings = apply_to_grids(base, changes, grids)
-    points = points_of(grids, settings)
+    points = points_of(grids, settings, study.design)
     variants, trainings = _variants(points, settings, seeds)
-    _check_views(attacks, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
-    layout, evaluations = _evaluations(study, variants, trainings, attacks, examples)
+    _check_views(given, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
+    layout, evaluations = _evaluations(study, variants, trainings, given, split)
     return Plan(
         study=study,
         asked=asked or study.name,
         scale=scale,
         overrides=overrides,
         seeds=seeds,
-        axes=_axes(points, attacks),
+        axes=_axes(points, given.attacks),
         variants=tuple(variants),
         baselines=_baselines(study, variants, trainings),
-        columns=_columns(study, attacks, layout),
-        attacks=attacks,
+        columns=_columns(study, layout),
+        attacks=given.attacks,
+        measures=given.measures,
         trainings=trainings,
         evaluations=evaluations,
         layout=layout,
     )
 
 
-def _own_seeds(study: Study, scale: str) -> Any:
+def own_seeds_of(study: Study, scale: str) -> Any:
+    """Return the seeds that a study has at a scale, unchecked."""
     return study.scales.get(scale, {}).get("seeds", study.seeds)
 
 
@@ -203,7 +253,8 @@ def _refuse_seeds(*scopes: Iterable[str]) -> None:
         raise InputError("seeds are no setting and no axis: use --seeds 0,1,2 or the study's seeds=(0, 1, 2)")
 
 
-def _checked_seeds(seeds: Any) -> tuple[int, ...]:
+def checked_seeds(seeds: Any) -> tuple[int, ...]:
+    """Return seeds as a tuple; raise InputError unless they are distinct integers >= 0."""
     is_list = isinstance(seeds, Sequence) and all(type(seed) is int and seed >= 0 for seed in seeds)
     if not is_list or not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds must be distinct integers >= 0, got {seeds}")
@@ -227,18 +278,26 @@ def _checked(build: Callable[[Any], Any], value: Any, within: str = "") -> Any:
         raise InputError(prefix + str(error)) from None
 
 
-def _attacks(study: Study, settings: Mapping[str, Any]) -> dict[str, AttackSpec]:
-    attacks = {column: spec.model_dump() for column, spec in study.attacks.items()}
-    for key, value in settings.items():
-        _, _, rest = key.partition(".")
-        column, _, leaf = rest.partition(".")
-        if column not in attacks:
-            raise unknown("attack of this study", column, attacks)
+def _columns_set(
+    kind: str, columns: Mapping[str, SpecT], changes: dict[str, Any], build: Callable[[Any], SpecT]
+) -> dict[str, SpecT]:
+    """Return a study's attacks or measures under the changes `<kind>.<column>.<field>`, which are taken out.
+
+    They are laid over them one after the other; a pattern such as `*_linf` is every column that it matches and that
+    has the field.
+    """
+    values = {column: spec.model_dump() for column, spec in columns.items()}
+    for key in [key for key in changes if key.startswith(f"{kind}.")]:
+        value = changes.pop(key)
+        column, _, leaf = key.removeprefix(f"{kind}.").partition(".")
+        if not (matching := fnmatch.filter(values, column)):
+            raise unknown(f"{kind} of this study", column, values)
         if not leaf:
-            raise InputError(f"an attack's key is attack.<column>.<field>, got {key!r}")
-        one_of_many = isinstance(attacks[column].get(leaf), tuple) and not isinstance(value, list | tuple)
-        attacks[column][leaf] = (value,) if one_of_many else value
-    return {column: _checked(attack_spec, spec, f"attack.{column}") for column, spec in attacks.items()}
+            raise InputError(f"settings of {kind}s are {kind}.<column>.<field>, got {key!r}")
+        for name in [c for c in matching if leaf in values[c]] or matching:
+            one_of_many = isinstance(values[name].get(leaf), tuple) and not isinstance(value, list | tuple)
+            values[name][leaf] = (value,) if one_of_many else value
+    return {column: _checked(build, spec, f"{kind}.{column}") for column, spec in values.items()}
 
 
 def _variants(
@@ -301,6 +360,8 @@ def _select(
 
 
 def _baselines(study: Study, variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec]) -> dict[str, str]:
+    if not study.baseline and study.design != "grid":
+        return {variant.label: variants[0].label for variant in variants}
     if not study.baseline:
         return {}
     found = {v.label: _select(study.baseline, variants, trainings, v) for v in variants}
@@ -308,7 +369,7 @@ def _baselines(study: Study, variants: Sequence[Variant], trainings: Mapping[str
 
 
 def _check_views(
-    attacks: Mapping[str, AttackSpec],
+    given: Settings,
     variants: Iterable[Variant],
     trainings: Mapping[str, TrainingSpec],
     *,
@@ -317,37 +378,43 @@ def _check_views(
     """Refuse a view that no defense has, and one that was asked for and no row has."""
     known = {view for defense in DEFENSES.values() for view in defense.views}
     here = {view for variant in variants for view in _views(variant, trainings)}
-    for column, attack in attacks.items():
-        if attack.view not in known or (f"attack.{column}.view" in asked and attack.view not in here):
-            raise InputError(f"attack.{column}: {unknown('view', attack.view, here)}")
+    attacked = {f"attack.{column}": attack.views for column, attack in given.attacks.items()}
+    for key, views in (attacked | {f"measure.{c}": {measure.view} for c, measure in given.measures.items()}).items():
+        for view in sorted(views - (here if f"{key}.view" in asked else known)):
+            raise InputError(f"{key}: {unknown('view', view, here)}")
 
 
 def _views(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> frozenset[str]:
     return DEFENSES[_first_spec(variant, trainings).defense.name].views
 
 
-def _columns(study: Study, attacks: Iterable[str], layout: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
-    """Return the columns in the study's order, less attacks on views that no row has."""
-    filled = {column for _, column, _ in layout}
-    return (CLEAN, *(column for column in attacks if column in filled), *study.transfers)
+def _columns(study: Study, layout: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Return the columns in the study's order, less attacks and measures of views that no row has."""
+    filled = {CLEAN, *study.transfers, *(column for _, column, _ in layout)}
+    return tuple(c for c in (CLEAN, *study.attacks, *study.transfers, *study.measures) if c in filled)
 
 
 def _evaluations(
     study: Study,
     variants: list[Variant],
     trainings: Mapping[str, TrainingSpec],
-    attacks: Mapping[str, AttackSpec],
-    examples: int | None,
+    given: Settings,
+    split: Split,
 ) -> tuple[dict[tuple[str, str, int], str], dict[str, EvaluationSpec]]:
     cells: dict[tuple[str, str, int], EvaluationSpec] = {}
     for variant in variants:
         views = _views(variant, trainings)
         for seed, model in variant.models.items():
-            ask = partial(EvaluationSpec, model=model, inference=variant.inference, examples=examples)
+            ask = partial(
+                EvaluationSpec, model=model, inference=variant.inference, examples=given.examples, split=split
+            )
             cells[variant.label, CLEAN, seed] = ask()
-            for column, attack in attacks.items():
-                if attack.view in views:
-                    cells[variant.label, column, seed] = ask(attack=attack, seed=seed)
+            for column, attack in given.attacks.items():
+                if (met := attack.seen_through(views)) is not None:
+                    cells[variant.label, column, seed] = ask(attack=met, seed=seed)
+            for column, measure in given.measures.items():
+                if measure.view in views:
+                    cells[variant.label, column, seed] = ask(measure=measure, seed=seed)
     for column, transfer in study.transfers.items():
         for variant in variants:
             source = _select(transfer.source, variants, trainings, variant)
@@ -360,8 +427,9 @@ def _evaluations(
                         model=model,
                         inference=variant.inference,
                         source=source.models[other],
-                        attack=attacks[transfer.attack],
-                        examples=examples,
+                        attack=given.attacks[transfer.attack],
+                        split=split,
+                        examples=given.examples,
                         seed=other,
                     )
     return {cell: spec.fingerprint for cell, spec in cells.items()}, {s.fingerprint: s for s in cells.values()}

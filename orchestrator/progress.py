@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.history import SearchTrial
 from orchestrator.plan import Plan, Remainder
 from orchestrator.schedule import Unit
 
@@ -37,11 +38,16 @@ class Tally:
     total: int = 0
     done: int = 0
     failed: int = 0
+    given_up: int = 0
     seconds: float = 0.0
 
     @property
+    def ended(self) -> int:
+        return self.done + self.failed + self.given_up
+
+    @property
     def left(self) -> int:
-        return self.total - self.done - self.failed
+        return self.total - self.ended
 
 
 class Progress:
@@ -53,6 +59,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.tallies = {"trainings": Tally(), "evaluations": Tally()}
+        self._trials: Tally | None = None
         self.running: dict[str, Running] = {}
         self._units: dict[str, Unit] = {}
         self._labels: dict[str, str] = {}
@@ -72,13 +79,31 @@ class Progress:
     ) -> None:
         self._live.stop()
 
+    def search(self, trials: int) -> None:
+        """Count trials, so many of them, and not the units that they turn out to need."""
+        self._trials = Tally(total=trials)
+        self.tallies = {"trials": self._trials, **self.tallies}
+
+    def told(self, trial: SearchTrial, outcome: str) -> None:
+        """Count a trial of a search that has ended."""
+        assert self._trials is not None
+        if trial.same_as is None:
+            self._trials.failed += trial.state == "failed"
+            self._trials.given_up += trial.state == "pruned"
+            if trial.state == "complete":
+                self._trials.done += 1
+                self._trials.seconds += trial.seconds
+        line = f"{trial.state:8} trial {trial.number}: {trial.label}  {outcome}"
+        self._say(line if trial.same_as is None else f"{line} (the same as {trial.same_as})")
+
     def begin(self, plan: Plan, rest: Remainder, units: Sequence[Unit], slots: int) -> None:
         self._slots = slots
-        self._units = {unit.name: unit for unit in units}
+        self._units |= {unit.name: unit for unit in units}
         for unit in units:
             self._tally(unit).total += 1
-        self._labels = {model: f"{plan.name_of(model)} seed={s.seed}" for model, s in plan.trainings.items()}
-        self._say(f"{len(units)} trials to run, {slots} at a time")
+        self._labels |= {model: f"{plan.name_of(model)} seed={s.seed}" for model, s in plan.trainings.items()}
+        if self._trials is None:
+            self._say(f"{len(units)} trials to run, {slots} at a time")
 
     def started(self, unit: Unit) -> None:
         self.running[unit.name] = Running()
@@ -93,7 +118,12 @@ class Progress:
         tally = self._tally(unit)
         tally.done += 1
         tally.seconds += time.monotonic() - running.since
-        self._say(f"done    {self._name(unit)}  {_numbers(running.metrics)}")
+        if self._trials is None:
+            self._say(f"done    {self._name(unit)}  {_numbers(running.metrics)}")
+
+    def done_elsewhere(self, unit: Unit) -> None:
+        self._tally(unit).done += 1
+        self._say(f"done by another driver  {self._name(unit)}")
 
     def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
         self.running.pop(unit.name, None)
@@ -102,17 +132,26 @@ class Progress:
             Text.assemble(("failed", "red"), f"  {self._name(unit)}: {failure['error']}"), soft_wrap=True
         )
 
+    def given_up(self, unit: Unit) -> None:
+        self.running.pop(unit.name, None)
+        self._tally(unit).given_up += 1
+
     def seconds_left(self) -> float | None:
         """Estimate from the mean time of the units done; None before any kind has one."""
         left = 0.0
-        seen = sum(t.seconds for t in self.tallies.values()), sum(t.done for t in self.tallies.values())
+        counted = self._counted()
+        seen = sum(tally.seconds for tally in counted), sum(tally.done for tally in counted)
         if not seen[1]:
             return None
-        for tally in self.tallies.values():
+        for tally in counted:
             mean = tally.seconds / tally.done if tally.done else seen[0] / seen[1]
             left += tally.left * mean
         spent = sum(time.monotonic() - running.since for running in self.running.values())
         return max(0.0, left - spent) / self._slots
+
+    def _counted(self) -> list[Tally]:
+        """Return the tallies that tell how far the whole is."""
+        return [self._trials] if self._trials else list(self.tallies.values())
 
     def _tally(self, unit: Unit) -> Tally:
         return self.tallies["trainings" if unit.training else "evaluations"]
@@ -126,19 +165,22 @@ class Progress:
 
     def _say(self, text: str) -> None:
         if not self.console.is_terminal:
-            done = sum(t.done for t in self.tallies.values())
-            total = sum(t.total for t in self.tallies.values())
+            done = sum(t.ended if self._trials else t.done for t in self._counted())
+            total = sum(t.total for t in self._counted())
             elapsed = time.monotonic() - self._start
             self.console.print(f"{elapsed:6.0f} s  {done:3}/{total}  {text}", highlight=False, soft_wrap=True)
 
     def _panel(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))
         for name, tally in self.tallies.items():
-            running = sum(1 for unit in self.running if self._tally(self._units[unit]) is tally)
-            counts = f"{tally.done}/{tally.total} done, {running} running"
+            counts = f"{tally.done}/{tally.total} done"
+            if tally is not self._trials:
+                running = sum(1 for unit in self.running if self._tally(self._units[unit]) is tally)
+                counts += f", {running} running"
+            counts += f", {tally.given_up} given up" if tally.given_up else ""
             text = Text(counts + (f", {tally.failed} failed" if tally.failed else ""))
             text.stylize("red" if tally.failed else "")
-            head.add_row(name, ProgressBar(tally.total or 1, tally.done + tally.failed, width=30), text)
+            head.add_row(name, ProgressBar(tally.total or 1, tally.ended, width=30), text)
         left = self.seconds_left()
         clock = f"{_clock(time.monotonic() - self._start)} elapsed"
         if self._units:

@@ -18,9 +18,20 @@ def provenance(device: torch.device) -> dict[str, Any]:
     """Return versions, a hash of the code that trains and attacks, the device and its threads."""
     return {
         **_versions(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
     }
+
+
+@functools.cache
+def _processor() -> str:
+    """Return the CPU's name where the system tells it (Linux), else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 @functools.cache

@@ -7,13 +7,24 @@ trainings run, free slots evaluate what is ready.
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.plan import Remainder
 from trainables.specs import EvaluationSpec, TrainingSpec
+
+LOOK_AGAIN_SECONDS = 1.0  # at what peers have under way
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An evaluation of a model while it is trained, after each of `epochs`, by which a search may give it up."""
+
+    evaluation: EvaluationSpec
+    epochs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,7 @@ class Unit:
     name: str
     training: TrainingSpec | None = None
     evaluations: tuple[EvaluationSpec, ...] = ()
+    probe: Probe | None = None
 
     @property
     def specs(self) -> tuple[TrainingSpec | EvaluationSpec, ...]:
@@ -36,7 +48,13 @@ class Unit:
     def config(self) -> dict[str, Any]:
         """Return what Tune sends to the worker: names and JSON only."""
         if self.training:
-            return {"unit": self.name, "kind": "train", "spec": self.training.model_dump_json()}
+            config: dict[str, Any] = {"unit": self.name, "kind": "train", "spec": self.training.model_dump_json()}
+            if self.probe:
+                config["probe"] = {
+                    "evaluation": self.probe.evaluation.model_dump_json(),
+                    "epochs": list(self.probe.epochs),
+                }
+            return config
         return {
             "unit": self.name,
             "kind": "evaluate",
@@ -44,37 +62,128 @@ class Unit:
         }
 
 
+class Peers(Protocol):
+    """The other drivers on the store, as far as a schedule must know of them; must not raise."""
+
+    def done(self, fingerprints: Collection[str]) -> Collection[str]:
+        """Return which of these somebody has finished by now."""
+        ...
+
+    def take(self, fingerprints: Collection[str]) -> bool:
+        """Claim all of these; False if another driver has one of them under way."""
+        ...
+
+    def release(self, fingerprints: Collection[str]) -> None:
+        """Let go of what has ended."""
+        ...
+
+
+class NoPeers:
+    """Nobody else."""
+
+    def done(self, fingerprints: Collection[str]) -> Collection[str]:
+        return ()
+
+    def take(self, fingerprints: Collection[str]) -> bool:
+        return True
+
+    def release(self, fingerprints: Collection[str]) -> None:
+        pass
+
+
 class Schedule:
     """Hands out units: trainings first, evaluations once their models are there.
 
+    What a peer has under way waits at the end of its queue; `on_done_elsewhere` is told of what peers have finished.
     Not safe for several threads; Tune's loop is one.
     """
 
-    def __init__(self, rest: Remainder, *, slots: int) -> None:
-        self.units: dict[str, Unit] = {u.name: u for u in (*_trainings(rest), *_evaluations(rest, slots))}
-        self._trainings = deque(u for u in self.units.values() if u.training)
-        self._trained = set(rest.trained)
-        self._waiting = {u.name: u for u in self.units.values() if not u.training}
+    def __init__(
+        self,
+        rest: Remainder,
+        *,
+        slots: int,
+        peers: Peers | None = None,
+        on_done_elsewhere: Callable[[Unit], None] = lambda unit: None,
+    ) -> None:
+        self._peers, self._on_done_elsewhere = peers or NoPeers(), on_done_elsewhere
+        self._quiet_until = 0.0
+        self.units: dict[str, Unit] = {}
+        self._slots = slots
+        self._numbers = itertools.count()
+        self._trainings: deque[Unit] = deque()
+        self._trained: set[str] = set()
+        self._waiting: dict[str, Unit] = {}
         self._ready: deque[Unit] = deque()
+        self._ended: set[str] = set()
+        self.add(rest)
+
+    def add(self, rest: Remainder, *, probe: Probe | None = None) -> list[Unit]:
+        """Take on more work, less what is under way; return its units. `probe` goes with its trainings."""
+        under_way = {s.fingerprint for u in self.units.values() if u.name not in self._ended for s in u.specs}
+        self._trained |= rest.trained
+        trainings = [Unit(s.fingerprint, s, probe=probe) for s in rest.trainings if s.fingerprint not in under_way]
+        evaluations = list(
+            _evaluations([e for e in rest.evaluations if e.fingerprint not in under_way], self._slots, self._numbers)
+        )
+        added = [*trainings, *evaluations]
+        self.units |= {unit.name: unit for unit in added}
+        self._ended -= {unit.name for unit in added}
+        self._trainings += trainings
+        self._waiting |= {unit.name: unit for unit in evaluations}
         self._release()
+        return added
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a unit to take at this moment."""
+        return bool(self._trainings or self._ready)
 
     def take(self) -> Unit | None:
         """Return the next unit; None if there is none at this moment."""
-        queue = self._trainings or self._ready
-        return queue.popleft() if queue else None
+        if time.monotonic() < self._quiet_until:
+            return None
+        for queue in (self._trainings, self._ready):
+            for _ in range(len(queue)):
+                unit = self._left_of(queue.popleft())
+                if unit is None:
+                    continue
+                if self._peers.take(fingerprints(unit)):
+                    return unit
+                queue.append(unit)
+        if self.is_ready:  # all of it is under way elsewhere
+            self._quiet_until = time.monotonic() + LOOK_AGAIN_SECONDS
+        return None
+
+    def _left_of(self, unit: Unit) -> Unit | None:
+        """Return a unit less what peers have finished; None if that is all of it."""
+        done = self._peers.done(fingerprints(unit))
+        if not done:
+            return unit
+        if left := tuple(spec for spec in unit.evaluations if spec.fingerprint not in done):
+            self.units[unit.name] = replace(unit, evaluations=left)
+            return self.units[unit.name]
+        self.finish(unit.name)
+        self._on_done_elsewhere(unit)
+        return None
 
     @property
     def exhausted(self) -> bool:
         """Whether every unit has been handed out or can never be."""
-        return not (self._trainings or self._ready or self._waiting)
+        return not (self.is_ready or self._waiting)
 
-    def finish(self, name: str, *, ok: bool) -> list[EvaluationSpec]:
-        """Note a unit's end; return the evaluations that can now never run, for want of its model."""
+    def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
+        """Note a unit's end, with its error if it failed.
+
+        Return the evaluations that can now never run, for want of its model.
+        """
+        self._ended.add(name)
+        self._peers.release(fingerprints(self.units[name]))
         model = self.units[name].training
         if model is None:
             return []
-        lost = [] if ok else self._abandon(model.fingerprint)
-        if ok:
+        lost = [] if error is None else self._abandon(model.fingerprint)
+        if error is None:
             self._trained.add(model.fingerprint)
         self._release()
         return lost
@@ -97,23 +206,23 @@ class Schedule:
         return lost
 
 
-def _trainings(rest: Remainder) -> Iterable[Unit]:
-    return (Unit(spec.fingerprint, training=spec) for spec in rest.trainings)
+def fingerprints(unit: Unit) -> tuple[str, ...]:
+    """Return what a unit will put into the store."""
+    return tuple(spec.fingerprint for spec in unit.specs)
 
 
-def _evaluations(rest: Remainder, slots: int) -> Iterable[Unit]:
+def _evaluations(specs: Iterable[EvaluationSpec], slots: int, numbers: Iterator[int]) -> Iterable[Unit]:
     """Group evaluations by what is attacked, and whether the result is judged elsewhere.
 
     One group loads its model once and crafts a transfer source's examples once. Where there are fewer groups than
     slots, white-box groups are split, an evaluation a unit, so that no slot idles.
     """
     groups: dict[tuple[str, str], list[EvaluationSpec]] = {}
-    for spec in rest.evaluations:
+    for spec in specs:
         transfer = spec.crafting_fingerprint if spec.source else ""
         groups.setdefault((spec.crafted_on, transfer), []).append(spec)
-    numbers = itertools.count()
-    for (model, transfer), specs in groups.items():
+    for (model, transfer), grouped in groups.items():
         alone = not transfer and len(groups) < slots
-        for part in ([s] for s in specs) if alone else [specs]:
+        for part in ([s] for s in grouped) if alone else [grouped]:
             kind = "transfer" if transfer else "evaluate"
             yield Unit(f"{kind}-{model}-{next(numbers)}", evaluations=tuple(part))

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestrator import sweep
-from orchestrator.plan import Plan, Remainder, remainder
+from orchestrator.plan import Plan, Remainder, only_failed, remainder
 from orchestrator.progress import Progress
 from orchestrator.report import render, report_name, summarise, terminal, write_files
 from orchestrator.resources import Resources
 from orchestrator.store import Store
 from orchestrator.tracker import Tracker
-from orchestrator.tracking import check_uri, default_uri, is_current
+from orchestrator.tracking import check_uri, default_uri, is_current, parent_of
 from orchestrator.uris import without_password
 from orchestrator.watch import SweepResult
 from trainables.errors import InputError
@@ -42,26 +42,33 @@ def run_study(
     data_folder: str,
     download: bool,
     console: Console,
+    retry_failed: bool = False,
 ) -> int:
-    """Run what is missing, write the report, bring MLflow up to date; return the process's exit code."""
+    """Run what is missing, write the report, bring MLflow up to date; return the process's exit code.
+
+    `retry_failed` runs only what was tried before and failed.
+    """
     resources.check()
     store.check_writable()
     uri = tracking_uri or default_uri(store)
     check_uri(uri)
     rest = remainder(plan, store)
-    if rest.is_empty and is_current(plan, store, uri):
+    if rest.is_empty and is_current(parent_of(plan), [plan], store, uri):
         console.print(f"nothing to run: all {len(plan.evaluations)} evaluations are in the store")
         _publish(plan, store, console, again=False)
-        _say_mlflow(uri, None, console)
+        say_mlflow(uri, None, console)
+        return FINISHED
+    if retry_failed and (rest := only_failed(rest, store)).is_empty:
+        console.print("nothing to retry: nothing of this study has failed")
         return FINISHED
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
     sweep.check_builds(plan, rest, datasets)
-    tracker = Tracker(plan, store, uri)
+    tracker = Tracker(parent_of(plan), [plan], store, uri)
     files: dict[str, bytes] = {}
     code = FAILED
     try:
         with Progress(console) as progress:
-            result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker))
+            result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker), rest=rest)
         rest = remainder(plan, store)
         code = _code(rest, result)
         files = _publish(plan, store, console, again=True)
@@ -71,7 +78,7 @@ def run_study(
     _say_failures(result.failures, console)
     if code == INTERRUPTED or result.was_interrupted:
         console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
-    _say_mlflow(uri, tracker.error, console)
+    say_mlflow(uri, tracker.error, console)
     return code
 
 
@@ -100,10 +107,10 @@ def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict
     return files
 
 
-def _mlflow_command() -> str:
-    """Return the mlflow that was installed with this Python, by its name if the shell would find that one."""
-    beside = Path(sys.executable).with_name("mlflow")
-    return shlex.quote(str(beside)) if beside.exists() and shutil.which("mlflow") != str(beside) else "mlflow"
+def installed(name: str) -> str:
+    """Return a command that was installed with this Python, by its name if the shell would find that one."""
+    beside = Path(sys.executable).with_name(name)
+    return shlex.quote(str(beside)) if beside.exists() and shutil.which(name) != str(beside) else name
 
 
 def _left(rest: Remainder) -> str:
@@ -116,10 +123,17 @@ def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -
     console.print(f"[red]{len(failures)} trials failed[/]; the next run tries them again:")
     for name, failure in failures.items():
         console.print(f"  {name}: {failure['error']}", markup=False, highlight=False, soft_wrap=True)
-    console.print("a model's traceback: robust-sweep show FINGERPRINT", markup=False, highlight=False)
+    console.print(
+        "by cause: robust-sweep status STUDY; a traceback: robust-sweep show FINGERPRINT; "
+        "only these again: robust-sweep run STUDY --retry-failed",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
-def _say_mlflow(uri: str, error: str | None, console: Console) -> None:
+def say_mlflow(uri: str, error: str | None, console: Console) -> None:
+    """Say where MLflow's data are and how to open them, or why they were not written."""
     shown = without_password(uri)
     if error is not None:
         console.print(
@@ -128,7 +142,7 @@ def _say_mlflow(uri: str, error: str | None, console: Console) -> None:
         )
     elif uri.startswith("sqlite:"):
         console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)
-        command = f"{_mlflow_command()} ui --backend-store-uri {shlex.quote(shown)}"
+        command = f"{installed('mlflow')} ui --backend-store-uri {shlex.quote(shown)}"
         console.print(f"        open it: {command}", highlight=False, soft_wrap=True)
     else:
         console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)

@@ -2,9 +2,9 @@
 
 Layout under the root (each entry is one file, written aside and then renamed, so no reader sees half of one):
 
-    checkpoints/<training>.safetensors   weights; spec and history stand in the file's metadata
+    checkpoints/<training>.safetensors   weights; spec, history and provenance stand in the file's metadata
     states/<training>.safetensors        an unfinished training, to go on from
-    records/<evaluation>.parquet         one row per eps, with the outcome of every example
+    records/<evaluation>.parquet         one row per eps, with the outcome of every example and what was measured
     crafted/<crafting>.safetensors       adversarial examples of a transfer source
     failures/<unit>.json                 why a unit failed for good
 
@@ -20,7 +20,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
 from trainables.specs import EvaluationSpec, TrainingSpec
 
+Story = tuple[TrainingSpec, list[dict[str, float]], Mapping[str, Any]]
+
 KINDS = {
     "checkpoints": ".safetensors",
     "states": ".safetensors",
@@ -43,14 +45,16 @@ KINDS = {
     "crafted": ".safetensors",
     "failures": ".json",
 }
+VALUE = "value."  # before the name of a record's column of what a measure found
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model: its spec, the metrics of each epoch, and its tensors by name."""
+    """A trained model: its spec, the metrics of each epoch, where it was trained, and its tensors by name."""
 
     spec: TrainingSpec
     history: list[dict[str, float]]
+    provenance: Mapping[str, Any]
     tensors: dict[str, Tensor]
 
 
@@ -59,7 +63,9 @@ class Record:
     """The outcome of one evaluation at one eps, example by example, in the order of the split.
 
     `correct[i]`: example i was classified correctly, under the attack if there is one. `distance[i]`: the
-    perturbation's size in the attack's norm (0 where the example was not perturbed).
+    perturbation's size in the attack's norm (0 where the example was not perturbed). `queries`: the images that the
+    attack had classified, all examples together. `values` are what a measure found, by name; the record is then of
+    eps 0, and the outcomes are those of the unattacked images.
     """
 
     evaluation: EvaluationSpec
@@ -68,11 +74,26 @@ class Record:
     prediction: np.ndarray
     distance: np.ndarray
     seconds: float
+    queries: int
     provenance: Mapping[str, Any]
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
         return float(self.correct.mean())
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """A number for each of the values but matrices: the share of a yes or no, the median over the examples."""
+        found: dict[str, float] = {}
+        for name, value in self.values.items():
+            if value.dtype == bool:
+                found[f"share {name}"] = float(value.mean())
+            elif value.ndim == 1:
+                found[f"median {name}"] = float(np.median(value))
+            elif value.ndim == 0:
+                found[name] = float(value)
+        return found
 
 
 class Store:
@@ -85,6 +106,11 @@ class Store:
     @property
     def is_local(self) -> bool:
         return "://" not in self.root
+
+    @property
+    def local_folder(self) -> Path:
+        """Where a driver keeps its databases: the root, or for a remote one a folder of the working directory."""
+        return Path(self.root) if self.is_local else Path("robust-sweep-results").absolute()
 
     def filesystem(self) -> tuple[pa.fs.FileSystem, str]:
         """Return the filesystem and the root's path within it."""
@@ -127,28 +153,33 @@ class Store:
 
     def delete(self, kind: str, fingerprint: str) -> None:
         """Delete an entry if it is there."""
-        fs, _ = self.filesystem()
-        with contextlib.suppress(FileNotFoundError):
-            fs.delete_file(self._path(kind, fingerprint))
+        self.delete_file(f"{kind}/{fingerprint}{KINDS[kind]}")
 
     def save_checkpoint(
-        self, spec: TrainingSpec, tensors: Mapping[str, Tensor], history: Sequence[Mapping[str, float]]
+        self,
+        spec: TrainingSpec,
+        tensors: Mapping[str, Tensor],
+        history: Sequence[Mapping[str, float]],
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        metadata = {"spec": spec.model_dump_json(), "history": json.dumps(list(history))}
+        metadata = {
+            "spec": spec.model_dump_json(),
+            "history": json.dumps(list(history)),
+            "provenance": json.dumps(dict(provenance or {})),
+        }
         self._save_tensors("checkpoints", spec.fingerprint, tensors, metadata)
 
     def load_checkpoint(self, fingerprint: str) -> Checkpoint:
         """Load a trained model; raise FileNotFoundError if the store has none."""
         tensors, metadata = self._load_tensors("checkpoints", fingerprint)
-        spec, history = _spec_of(metadata)
-        return Checkpoint(spec, history, tensors)
+        return Checkpoint(*_story_of(metadata), tensors)
 
-    def load_history(self, fingerprint: str) -> tuple[TrainingSpec, list[dict[str, float]]]:
-        """Return a checkpoint's spec and history, reading no weights."""
+    def load_history(self, fingerprint: str) -> Story:
+        """Return a checkpoint's spec, history and provenance, reading no weights."""
         fs, _ = self.filesystem()
         with fs.open_input_file(self._path("checkpoints", fingerprint)) as file:
             length = int.from_bytes(file.read(8), "little")
-            return _spec_of(json.loads(file.read(length))["__metadata__"])
+            return _story_of(json.loads(file.read(length))["__metadata__"])
 
     def save_state(self, fingerprint: str, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Keep an unfinished training: its tensors and its JSON values."""
@@ -168,22 +199,28 @@ class Store:
         return self._load_tensors("crafted", fingerprint)[0]
 
     def save_records(self, records: Sequence[Record]) -> None:
-        """Write the records of one evaluation, one row per eps; all must share evaluation and provenance."""
-        evaluation = records[0].evaluation
+        """Write the records of one evaluation, one row per eps.
+
+        All must share the evaluation, the provenance, and the names and shapes of their values.
+        """
+        evaluation, values = records[0].evaluation, records[0].values
         table = pa.table(
             {
                 "eps": pa.array([r.eps for r in records], pa.float64()),
                 "n": pa.array([len(r.correct) for r in records], pa.int64()),
                 "n_correct": pa.array([int(r.correct.sum()) for r in records], pa.int64()),
                 "seconds": pa.array([r.seconds for r in records], pa.float64()),
+                "queries": pa.array([r.queries for r in records], pa.int64()),
                 "correct": pa.array([r.correct for r in records], pa.list_(pa.bool_())),
                 "prediction": pa.array([r.prediction for r in records], pa.list_(pa.int32())),
                 "distance": pa.array([r.distance for r in records], pa.list_(pa.float32())),
+                **{VALUE + name: _column([r.values[name] for r in records]) for name in values},
             }
         ).replace_schema_metadata(
             {
                 "evaluation": evaluation.model_dump_json(),
                 "provenance": json.dumps(dict(records[0].provenance)),
+                "shapes": json.dumps({name: value.shape for name, value in values.items()}),
             }
         )
         sink = pa.BufferOutputStream()
@@ -197,14 +234,16 @@ class Store:
         evaluation = EvaluationSpec.model_validate_json(table.schema.metadata[b"evaluation"])
         provenance = json.loads(table.schema.metadata[b"provenance"])
         columns = {name: table.column(name) for name in table.column_names}
-        arrays = ("correct", "prediction", "distance")
+        shapes: dict[str, list[int]] = json.loads(table.schema.metadata[b"shapes"])
         return [
             Record(
                 evaluation,
                 eps=columns["eps"][row].as_py(),
                 seconds=columns["seconds"][row].as_py(),
+                queries=columns["queries"][row].as_py(),
                 provenance=provenance,
-                **{name: columns[name][row].values.to_numpy(zero_copy_only=False) for name in arrays},
+                **{name: _array(columns[name][row]) for name in ("correct", "prediction", "distance")},
+                values={name: _array(columns[VALUE + name][row]).reshape(shape) for name, shape in shapes.items()},
             )
             for row in range(table.num_rows)
         ]
@@ -231,6 +270,19 @@ class Store:
                 return stream.read()
         except FileNotFoundError:
             return None
+
+    def files(self, folder: str) -> list[tuple[str, float]]:
+        """Return the name of each file in a folder under the root and when it was written, in the store's seconds."""
+        fs, root = self.filesystem()
+        selector = pa.fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
+        found = [i for i in fs.get_file_info(selector) if i.type == pa.fs.FileType.File and i.extension != "tmp"]
+        return [(f"{folder}/{info.base_name}", info.mtime_ns / 1e9) for info in found]
+
+    def delete_file(self, name: str) -> None:
+        """Delete what `write_file` wrote if it is there."""
+        fs, root = self.filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            fs.delete_file(f"{root}/{name}")
 
     def _path(self, kind: str, fingerprint: str) -> str:
         return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
@@ -282,5 +334,16 @@ def _filesystem(root: str) -> tuple[pa.fs.FileSystem, str]:
         raise InputError(f"root {without_password(root)!r} cannot be opened: {reason}") from None
 
 
-def _spec_of(metadata: Mapping[str, str]) -> tuple[TrainingSpec, list[dict[str, float]]]:
-    return TrainingSpec.model_validate_json(metadata["spec"]), json.loads(metadata["history"])
+def _column(values: Sequence[np.ndarray]) -> pa.Array:
+    """Return a list a row: of booleans or of float64, a matrix row after row."""
+    number = pa.bool_() if values[0].dtype == bool else pa.float64()
+    return pa.array([value.ravel() for value in values], pa.list_(number))
+
+
+def _array(row: pa.ListScalar) -> np.ndarray:
+    return row.values.to_numpy(zero_copy_only=False)
+
+
+def _story_of(metadata: Mapping[str, str]) -> Story:
+    spec = TrainingSpec.model_validate_json(metadata["spec"])
+    return spec, json.loads(metadata["history"]), json.loads(metadata.get("provenance", "{}"))

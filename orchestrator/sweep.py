@@ -13,17 +13,20 @@ import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
+from orchestrator.claims import Claims
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
 from orchestrator.schedule import Schedule
 from orchestrator.store import Store
-from orchestrator.watch import Listener, SweepResult, Watch
+from orchestrator.watch import Listener, Source, SweepResult, Watch, tell
 from trainables.data import Splits, load
 from trainables.errors import InputError
+from trainables.failures import class_of_dead_process
 from trainables.randomness import seeded
 from trainables.specs import TrainingSpec
 from trainables.training import build
@@ -53,20 +56,25 @@ def run(
     resources: Resources = THIS_MACHINE,
     listeners: Sequence[Listener] = (),
     state_seconds: float = STATE_SECONDS,
+    rest: Remainder | None = None,
 ) -> SweepResult:
-    """Run what the store lacks of a plan, on `datasets` as `load_datasets` gives them.
+    """Run `rest`, unless given all that the store lacks of a plan, on `datasets` as `load_datasets` gives them.
 
     `state_seconds`: how often an unfinished training is saved, to be resumed. Raise InputError for resources that
     the cluster has not, before any trial starts.
     """
     resources.check()
-    rest = remainder(plan, store)
+    rest = rest or remainder(plan, store)
     if rest.is_empty:
         return SweepResult()
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
-    with _ray(resources) as nodes:
-        return _fit(plan, rest, store, datasets, resources, nodes, listeners, state_seconds)
+    with Claims(store) as claims, connected(resources) as nodes:
+        slots = resources.slots(nodes)
+        elsewhere = partial(tell, listeners, "done_elsewhere")
+        schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
+        tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
+        return fit(Watch(schedule, store, listeners), datasets, resources, slots=slots, state_seconds=state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -88,7 +96,7 @@ def check_builds(plan: Plan, rest: Remainder, datasets: Mapping[str, Splits]) ->
 
 
 @contextmanager
-def _ray(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
+def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     """Yield the resources of each living node; shut Ray down afterwards if it was started here."""
     os.environ.update({k: v for k, v in RAY_ENVIRONMENT.items() if k not in os.environ})
     import ray
@@ -122,39 +130,34 @@ def _check_reachable(address: str | None) -> None:
         raise InputError(f"Ray at {address!r} cannot be reached: {error}") from None
 
 
-def _fit(
-    plan: Plan,
-    rest: Remainder,
-    store: Store,
+def fit(
+    watch: Watch,
     datasets: Mapping[str, Splits],
     resources: Resources,
-    nodes: Sequence[Mapping[str, float]],
-    listeners: Sequence[Listener],
-    state_seconds: float,
+    *,
+    slots: int,
+    state_seconds: float = STATE_SECONDS,
 ) -> SweepResult:
+    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there."""
     import ray
     from ray import tune
 
     from trainables import tune as trainable
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    slots = resources.slots(nodes)
-    schedule = Schedule(rest, slots=slots)
-    watch = Watch(schedule, store, listeners)
-    watch.tell("begin", plan, rest, list(schedule.units.values()), slots)
     shared = {key: ray.put(splits) for key, splits in datasets.items()}
     device = "cuda" if resources.gpus_per_trial else "cpu"
-    bench = trainable.Bench(store, shared, state_seconds, device)
+    bench = trainable.Bench(watch.store, shared, state_seconds, device)
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
     name = f"sweep-{uuid.uuid4().hex[:8]}"
-    filesystem, folder = store.filesystem()
+    filesystem, folder = watch.store.filesystem()
     tuner = tune.Tuner(
         unit,
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(schedule),
+            search_alg=_searcher(watch.source),
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -165,6 +168,7 @@ def _fit(
             storage_filesystem=filesystem,
             storage_path=f"{folder}/tune",
             verbose=0,
+            stop=lambda _, result: watch.stops(result["config"], result),
             callbacks=[_callback(watch)],
             failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -175,20 +179,23 @@ def _fit(
     finally:
         with contextlib.suppress(OSError):
             filesystem.delete_dir(f"{folder}/tune/{name}")
-    watch.result.was_interrupted = not schedule.exhausted or bool(watch.running)
+    watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
 
 
-def _searcher(schedule: Schedule) -> Any:
-    """Tune asks a searcher for the next trial; ours answers from the schedule."""
+def _searcher(source: Source) -> Any:
+    """Tune asks a searcher for the next trial; ours answers from the source."""
     from ray.tune.search import Searcher
 
-    class PlanSearcher(Searcher):
+    class UnitSearcher(Searcher):
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            return object, ()  # Tune pickles its searcher into a file that nobody reads
+
         def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-            unit = schedule.take()
+            unit = source.take()
             if unit is not None:
                 return unit.config()
-            return Searcher.FINISHED if schedule.exhausted else None
+            return Searcher.FINISHED if source.exhausted else None
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             pass  # `Watch` hears of it as a callback, with the unit's name
@@ -199,7 +206,7 @@ def _searcher(schedule: Schedule) -> Any:
         def restore(self, checkpoint_path: str) -> None:
             pass
 
-    return PlanSearcher()
+    return UnitSearcher()
 
 
 def _callback(watch: Watch) -> Any:
@@ -229,4 +236,4 @@ def _process_failure(trial: Any) -> dict[str, str]:
     except (OSError, TypeError):
         text = ""
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
-    return {"error": last.strip(), "traceback": text}
+    return {"class": class_of_dead_process(text), "error": last.strip(), "traceback": text}

@@ -6,14 +6,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan import Plan, Remainder
 from orchestrator.schedule import Unit
 from orchestrator.store import Store
-from orchestrator.tracking import Book
+from orchestrator.tracking import Book, Parent
 from orchestrator.uris import scrubbed
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,13 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class GivenUp:
+    """A model's training was not worth going on with."""
+
+    model: str
+
+
+@dataclass(frozen=True)
 class Closed:
     """The sweep has ended; the report's files and its text go with the parent run."""
 
@@ -56,10 +63,12 @@ class Closed:
 
 @dataclass(frozen=True)
 class Begun:
-    """The sweep has started; the parent run shows it."""
+    """Work of a plan begins; the parent run shows it."""
+
+    plan: Plan
 
 
-Event = Begun | Epochs | Stored | Failed | Closed
+Event = Begun | Epochs | Stored | Failed | GivenUp | Closed
 
 
 class Tracker:
@@ -68,15 +77,17 @@ class Tracker:
     If MLflow is away the sweep goes on: `error` says why, and the end of this run or the next one catches up.
     """
 
-    def __init__(self, plan: Plan, store: Store, uri: str) -> None:
+    def __init__(self, parent: Parent, plans: Iterable[Plan], store: Store, uri: str) -> None:
+        """`plans` are those that are known before their work begins."""
         self.error: str | None = None
-        self._where = plan, store, uri
+        self._where = parent, store, uri
+        self._plans = list(plans)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
     def begin(self, plan: Plan, rest: Remainder, units: Sequence[Unit], slots: int) -> None:
-        self._events.put(Begun())
+        self._events.put(Begun(plan))
 
     def started(self, unit: Unit) -> None:
         pass
@@ -88,9 +99,16 @@ class Tracker:
     def finished(self, unit: Unit) -> None:
         self._events.put(Stored(frozenset(_models(unit))))
 
+    def done_elsewhere(self, unit: Unit) -> None:
+        self.finished(unit)
+
     def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
         for model in _models(unit):
             self._events.put(Failed(model, str(failure["error"])))
+
+    def given_up(self, unit: Unit) -> None:
+        if unit.training:
+            self._events.put(GivenUp(unit.training.fingerprint))
 
     def close(self, files: Mapping[str, bytes], text: str, *, status: str) -> None:
         """Write what is left and end the parent run as FINISHED, FAILED or KILLED; wait FLUSH_SECONDS at most."""
@@ -106,8 +124,9 @@ class Tracker:
         while not is_closed:
             events = self._collect()
             is_closed = any(isinstance(event, Closed) for event in events)
+            self._plans += [event.plan for event in events if isinstance(event, Begun)]
             try:
-                book = book or Book(*self._where)
+                book = book or self._open()
                 for event in _merged(events):
                     _write(book, event)
                 self.error = None
@@ -115,6 +134,12 @@ class Tracker:
                 self.error = self._shown(error)
                 logger.debug("MLflow", exc_info=True)
                 book = None  # what this batch lost, `Closed` writes from the store
+
+    def _open(self) -> Book:
+        book = Book(*self._where)
+        for plan in self._plans:
+            book.add(plan)
+        return book
 
     def _shown(self, error: Exception) -> str:
         """Return an error's first line without the server's password."""
@@ -145,19 +170,24 @@ def _merged(events: Sequence[Event]) -> list[Event]:
             epochs.setdefault(event.model, []).extend(event.history)
     stored = frozenset().union(*(event.models for event in events if isinstance(event, Stored)))
     news = [Stored(stored)] if stored else []
-    failures = dict.fromkeys(event for event in events if isinstance(event, Failed))
+    failures = dict.fromkeys(event for event in events if isinstance(event, Failed | GivenUp))
     ends = [event for event in events if isinstance(event, Closed)]
-    return [*(Epochs(model, history) for model, history in epochs.items()), *news, *failures, *ends]
+    begun = [event for event in events if isinstance(event, Begun)]
+    return [*begun, *(Epochs(model, history) for model, history in epochs.items()), *news, *failures, *ends]
 
 
 def _write(book: Book, event: Event) -> None:
     match event:
+        case Begun(plan):
+            book.add(plan)
         case Epochs(model, history):
             book.epochs(model, history)
         case Stored(models):
             book.models(models)
         case Failed(model, error):
             book.failed(model, error)
+        case GivenUp(model):
+            book.given_up(model)
         case Closed(files, text, status):
-            book.models(book.plan.trainings)
+            book.models(book.trainings)
             book.close(files, text, status=status)

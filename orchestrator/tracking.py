@@ -1,9 +1,11 @@
 """MLflow as a view of the store, written by the driver alone.
 
-One experiment a study, one parent run a plan, one child run a trained model. A child's params are its spec's dotted
-keys; its metrics are the epochs' (step = epoch), `clean_accuracy`, and `robust_accuracy/<column>` with
-step = 1000 x eps, so that the UI draws accuracy against eps. Runs are found by tags, and what was logged is
-tagged, so writing twice is harmless and a server that was away can be caught up with later, from the store.
+One experiment a study, one parent run a plan or a search, one child run a trained model. A child's params are its
+spec's dotted keys; its metrics are the epochs' (step = epoch), `clean_accuracy`, `robust_accuracy/<column>` with
+step = 1000 x eps, so that the UI draws accuracy against eps, and `measure/<column>/<number>`; a search's begin with
+`validation_`. Runs are found by
+tags, and what was logged is tagged, so writing twice is harmless and a server that was away can be caught up with
+later, from the store.
 """
 
 from __future__ import annotations
@@ -12,17 +14,19 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orchestrator.plan import Plan, as_text, remainder
+from orchestrator.plan import Plan, as_text
 from orchestrator.settings import flatten
 from orchestrator.store import Store
-from orchestrator.study import CLEAN
+from orchestrator.study import CLEAN, Study
 from orchestrator.uris import without_password
 from trainables.errors import unknown
 from trainables.specs import EvaluationSpec, TrainingSpec
@@ -35,6 +39,7 @@ MODEL = "robust_sweep.model"
 PLAN = "robust_sweep.plan"
 EPOCHS = "robust_sweep.epochs"
 FAILURE = "robust_sweep.failure"
+GIVEN_UP = "robust_sweep.given_up"
 EVALUATION = "robust_sweep.evaluation."
 STEPS_PER_EPS = 1000
 METRICS_A_CALL = 1000
@@ -61,8 +66,7 @@ def connect() -> None:
 
 def default_uri(store: Store) -> str:
     """Return the SQLite file under a local root; beside the working directory for a remote one."""
-    folder = Path(store.root) if store.is_local else Path("robust-sweep-results").absolute()
-    return f"sqlite:///{folder}/mlflow.db"
+    return f"sqlite:///{store.local_folder}/mlflow.db"
 
 
 def check_uri(uri: str) -> None:
@@ -72,25 +76,44 @@ def check_uri(uri: str) -> None:
         raise unknown("kind of tracking URI", scheme or without_password(uri), SCHEMES)
 
 
-def is_current(plan: Plan, store: Store, uri: str) -> bool:
-    """Whether all that the store has of a plan was written to this tracking server, by what the store noted."""
+@dataclass(frozen=True)
+class Parent:
+    """The run that models' runs lie under: a plan's or a search's. `identity` is the same as long as it is that one."""
+
+    study: Study
+    name: str
+    identity: str
+    params: Mapping[str, str]
+
+
+def parent_of(plan: Plan) -> Parent:
+    """Return what a plan's run is; it is the same as long as its evaluations are."""
+    settings = {"scale": plan.scale, "seeds": as_text(list(plan.seeds))}
+    params = settings | {key: as_text(value) for key, value in plan.overrides.items()}
+    return Parent(plan.study, plan.slug, plan.identity, params)
+
+
+def is_current(parent: Parent, plans: Sequence[Plan], store: Store, uri: str) -> bool:
+    """Whether all that the store has of plans was written to this tracking server, by what the store noted."""
     database = uri.removeprefix("sqlite:///")
     if database != uri and not Path(database).exists():
         return False
-    return store.read_file(_note_name(plan, uri)) == _content(plan, store).encode()
+    trainings = {model for plan in plans for model in plan.trainings}
+    evaluations = {evaluation for plan in plans for evaluation in plan.evaluations}
+    return store.read_file(_note_name(parent, uri)) == _content(trainings, evaluations, store)
 
 
 class Book:
-    """The runs of one plan in MLflow; every method may be called again.
+    """The runs below one parent in MLflow; every method may be called again.
 
     Opening it creates the experiment and the parent run unless they are there. Not safe for several threads.
     """
 
-    def __init__(self, plan: Plan, store: Store, uri: str) -> None:
+    def __init__(self, parent: Parent, store: Store, uri: str) -> None:
         connect()
         from mlflow import MlflowClient
 
-        self.plan, self.store, self.uri = plan, store, uri
+        self.about, self.store, self.uri = parent, store, uri
         self.client: MlflowClient = MlflowClient(tracking_uri=uri)
         self.experiment = self._experiment()
         self.parent = self._parent()
@@ -100,12 +123,21 @@ class Book:
             if MODEL in run.data.tags
         }
         self._ended: set[str] = set()
-        self._columns = _columns_by_evaluation(plan)
-        self._wanted: dict[str, list[str]] = {model: [] for model in plan.trainings}
+        self.trainings: dict[str, TrainingSpec] = {}
+        self._labels: dict[str, str] = {}
+        self._columns: dict[str, list[str]] = {}
+        self._wanted: dict[str, dict[str, None]] = {}
+        self._clean: dict[str, str] = {}
+
+    def add(self, plan: Plan) -> None:
+        """Take on a plan: what there is to log of it, once the store has it."""
+        self.trainings |= plan.trainings
+        self._labels |= {model: plan.name_of(model) for model in plan.trainings}
+        self._columns |= _columns_by_evaluation(plan)
         for fingerprint, evaluation in plan.evaluations.items():
-            self._wanted[evaluation.model].append(fingerprint)
-        clean = {_predictor(e): f for f, e in plan.evaluations.items() if e.attack is None}
-        self._clean = {f: clean[_predictor(e)] for f, e in plan.evaluations.items()}
+            self._wanted.setdefault(evaluation.model, {})[fingerprint] = None
+        clean = {_predictor(e): f for f, e in plan.evaluations.items() if e.is_clean}
+        self._clean |= {f: clean[_predictor(e)] for f, e in plan.evaluations.items()}
 
     def epochs(self, model: str, history: Sequence[Mapping[str, float]]) -> None:
         """Log the epochs of a model that are not logged yet."""
@@ -146,6 +178,12 @@ class Book:
         run.data.tags[FAILURE] = error[:500]
         self._end(run, "FAILED")
 
+    def given_up(self, model: str) -> None:
+        """End the run of a model that a search did not train to the end."""
+        run = self._child(model)
+        self.client.set_tag(run.info.run_id, GIVEN_UP, f"after epoch {run.data.tags.get(EPOCHS, '0')}")
+        self._end(run, "KILLED")
+
     def close(self, files: Mapping[str, bytes], summary: str, *, status: str) -> None:
         """Put the report on the parent run, its text as the run's description, and end it."""
         with tempfile.TemporaryDirectory() as folder:
@@ -158,17 +196,21 @@ class Book:
         self.client.set_tag(self.parent, "mlflow.note.content", summary[:NOTE_CHARACTERS])
         self.client.set_terminated(self.parent, status)
         if status == "FINISHED":
-            self.store.write_file(_note_name(self.plan, self.uri), _content(self.plan, self.store).encode())
+            self.store.write_file(_note_name(self.about, self.uri), _content(self.trainings, self._clean, self.store))
 
     def _points(self, fingerprint: str) -> list[tuple[str, float, int]]:
         """Return a record's metrics; a curve over eps starts from the clean accuracy."""
         records, clean = self.store.load_records(fingerprint), self._clean[fingerprint]
+        split = "" if records[0].evaluation.split == "test" else f"{records[0].evaluation.split}_"
         points = []
         for column in self._columns[fingerprint]:
-            if records[0].evaluation.attack is None:
-                points.append((column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
+            if records[0].evaluation.measure is not None:
+                points += [(f"{split}measure/{column}/{name}", value, 0) for name, value in records[0].numbers.items()]
                 continue
-            name = f"robust_accuracy/{column}"
+            if records[0].evaluation.is_clean:
+                points.append((split + column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
+                continue
+            name = f"{split}robust_accuracy/{column}"
             points.append((name, self.store.load_records(clean)[0].accuracy, 0))
             points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
@@ -196,14 +238,13 @@ class Book:
     def _child(self, model: str) -> Run:
         """Return a model's run, with all its params; created if it is not there."""
         if model not in self._children:
-            spec = self.plan.trainings[model]
-            label = self.plan.name_of(model)
+            spec, label = self.trainings[model], self._labels[model]
             tags = {"mlflow.parentRunId": self.parent, MODEL: model, "robust_sweep.variant": label}
             run = self.client.create_run(self.experiment, tags=tags, run_name=f"{label} seed={spec.seed}")
             self._children[model] = run
             self._log_dataset(run.info.run_id, spec)
         run = self._children[model]
-        self._log_params(run, _params(self.plan.trainings[model]))
+        self._log_params(run, _params(self.trainings[model]))
         return run
 
     def _log_params(self, run: Run, params: Mapping[str, str]) -> None:
@@ -222,7 +263,7 @@ class Book:
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
 
     def _experiment(self) -> str:
-        name = self.plan.study.name
+        name = self.about.study.name
         if (found := self.client.get_experiment_by_name(name)) is not None:
             return found.experiment_id
         local = self.uri.startswith("sqlite:///")
@@ -234,22 +275,21 @@ class Book:
                 "mlflow.experimentKind": "custom_model_development",
                 "mlflow.experiment.primaryMetric.name": "clean_accuracy",
                 "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
-                "mlflow.note.content": self.plan.study.question,
+                "mlflow.note.content": self.about.study.question,
             },
         )
 
     def _parent(self) -> str:
-        """Return the run of this plan, which is the same as long as its evaluations are."""
-        study, identity = self.plan.study, self.plan.identity
-        found = self._search(f"tags.`{PLAN}` = '{identity}'")
+        """Return the parent's run, created if it is not there."""
+        found = self._search(f"tags.`{PLAN}` = '{self.about.identity}'")
         if found:
             run = found[0]
             self.client.update_run(run.info.run_id, status="RUNNING")
         else:
-            tags = {PLAN: identity, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
-            run = self.client.create_run(self.experiment, tags=tags, run_name=self.plan.slug)
-        settings = {"scale": self.plan.scale, "seeds": as_text(list(self.plan.seeds))}
-        self._log_params(run, settings | {key: as_text(value) for key, value in self.plan.overrides.items()})
+            study = self.about.study
+            tags = {PLAN: self.about.identity, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
+            run = self.client.create_run(self.experiment, tags=tags, run_name=self.about.name)
+        self._log_params(run, self.about.params)
         return run.info.run_id
 
     def _search(self, query: str) -> list[Run]:
@@ -273,8 +313,13 @@ def _columns_by_evaluation(plan: Plan) -> dict[str, list[str]]:
     suffixes = {v.label: f" {v.inference_label}" if v.inference_label else "" for v in plan.variants}
     columns: dict[str, dict[str, None]] = {}
     for (label, column, _), fingerprint in plan.layout.items():
-        columns.setdefault(fingerprint, {})[column + suffixes[label]] = None
+        columns.setdefault(fingerprint, {})[_as_metric(column + suffixes[label])] = None
     return {fingerprint: list(names) for fingerprint, names in columns.items()}
+
+
+def _as_metric(name: str) -> str:
+    """Write a name in the characters that MLflow takes: `beta2:1.75` for `beta2=1.75`."""
+    return re.sub(r"[^\w. :/-]", "_", name.replace("=", ":"))
 
 
 def _predictor(evaluation: EvaluationSpec) -> tuple[str, str]:
@@ -282,11 +327,12 @@ def _predictor(evaluation: EvaluationSpec) -> tuple[str, str]:
     return evaluation.model, json.dumps(evaluation.inference, sort_keys=True)
 
 
-def _note_name(plan: Plan, uri: str) -> str:
-    return f"tracking/{plan.slug}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}.json"
+def _note_name(parent: Parent, uri: str) -> str:
+    return f"tracking/{parent.name}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}.json"
 
 
-def _content(plan: Plan, store: Store) -> str:
-    """Name all that the store has of a plan."""
-    rest = remainder(plan, store)
-    return json.dumps([sorted(rest.trained), sorted(rest.evaluated)])
+def _content(trainings: Iterable[str], evaluations: Iterable[str], store: Store) -> bytes:
+    """Name all that the store has of these."""
+    trained = store.fingerprints("checkpoints").intersection(trainings)
+    evaluated = store.fingerprints("records").intersection(evaluations)
+    return json.dumps([sorted(trained), sorted(evaluated)]).encode()

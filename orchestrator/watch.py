@@ -8,14 +8,49 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestrator.plan import Plan, Remainder
-from orchestrator.schedule import Schedule, Unit
+from orchestrator.schedule import Unit
 from orchestrator.store import Store
+from trainables.failures import NO_MODEL
+from trainables.specs import EvaluationSpec
 
 logger = logging.getLogger(__name__)
 
 
+class Source(Protocol):
+    """Where units come from: `schedule.Schedule` for a sweep, `search.Search` for a search. Must not raise."""
+
+    @property
+    def units(self) -> Mapping[str, Unit]:
+        """All units handed out so far or waiting, by name."""
+        ...
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every unit has been handed out or can never be."""
+        ...
+
+    def take(self) -> Unit | None:
+        """Return the next unit; None if there is none at this moment."""
+        ...
+
+    def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
+        """Note a unit's end; return the evaluations that can now never run."""
+        ...
+
+
+class Pruner(Protocol):
+    """Says which trainings are not worth going on with."""
+
+    def gives_up(self, name: str, *, epoch: int, value: float) -> bool:
+        """Whether to stop a training after what its probe measured; must not raise."""
+        ...
+
+
 class Listener(Protocol):
-    """Is told what happens, on Tune's thread: return soon. What a listener raises is logged, not passed on."""
+    """Is told what happens, on Tune's thread: return soon. What a listener raises is logged, not passed on.
+
+    `begin` comes before a plan's units are started: once in a sweep, for every point in a search.
+    """
 
     def begin(self, plan: Plan, rest: Remainder, units: Sequence[Unit], slots: int) -> None: ...
 
@@ -25,7 +60,11 @@ class Listener(Protocol):
 
     def finished(self, unit: Unit) -> None: ...
 
+    def done_elsewhere(self, unit: Unit) -> None: ...
+
     def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None: ...
+
+    def given_up(self, unit: Unit) -> None: ...
 
 
 @dataclass
@@ -37,53 +76,73 @@ class SweepResult:
     failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-class Watch:
-    """Turns Tune's events into the schedule's, the store's and the listeners'."""
+def tell(listeners: Sequence[Listener], event: str, *arguments: Any) -> None:
+    """Tell all listeners of an event, whatever one of them raises."""
+    for listener in listeners:
+        try:
+            getattr(listener, event)(*arguments)
+        except Exception:  # an exception here would end the whole experiment
+            logger.exception("listener %s failed at %r", type(listener).__name__, event)
 
-    def __init__(self, schedule: Schedule, store: Store, listeners: Sequence[Listener]) -> None:
-        self.schedule, self.store, self.listeners = schedule, store, listeners
+
+class Watch:
+    """Turns Tune's events into the source's, the store's and the listeners'."""
+
+    def __init__(
+        self, source: Source, store: Store, listeners: Sequence[Listener], *, pruner: Pruner | None = None
+    ) -> None:
+        self.source, self.store, self.listeners, self.pruner = source, store, listeners, pruner
         self.result = SweepResult()
         self.running: set[str] = set()
+        self._given_up: set[str] = set()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()  # Tune pickles its callbacks into a file that nobody reads
 
-    def tell(self, event: str, *arguments: Any) -> None:
-        for listener in self.listeners:
-            try:
-                getattr(listener, event)(*arguments)
-            except Exception:  # an exception here would end the whole experiment
-                logger.exception("listener %s failed at %r", type(listener).__name__, event)
-
     def on_start(self, config: Mapping[str, Any]) -> None:
         self.running.add(config["unit"])
-        self.tell("started", self.schedule.units[config["unit"]])
+        tell(self.listeners, "started", self.source.units[config["unit"]])
+
+    def stops(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+        """Whether to end a training early; Tune asks before it tells `on_result` of the same result."""
+        name, value = config["unit"], result.get("probed")
+        if self.pruner is None or value is None:
+            return False
+        before = dict(self.source.units)
+        if self.pruner.gives_up(name, epoch=result["metrics"]["epoch"], value=value):
+            self._given_up.add(name)
+            for lost in before.keys() - self.source.units.keys():
+                tell(self.listeners, "given_up", before[lost])
+        return name in self._given_up
 
     def on_result(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        unit = self.schedule.units[config["unit"]]
+        unit = self.source.units[config["unit"]]
         if "failure" in result:
             self.on_failure(config, result["failure"])
             return
-        self.tell("progressed", unit, result["metrics"])
-        if result["done"]:
+        tell(self.listeners, "progressed", unit, result["metrics"])
+        if unit.name in self._given_up:
+            self.running.discard(unit.name)
+            tell(self.listeners, "given_up", unit)
+        elif result["done"]:
             self.result.done += 1
             self.running.discard(unit.name)
-            self.schedule.finish(unit.name, ok=True)
-            self.tell("finished", unit)
+            self.source.finish(unit.name)
+            tell(self.listeners, "finished", unit)
 
     def on_failure(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
-        units = dict(self.schedule.units)
+        units = dict(self.source.units)
         unit = units[config["unit"]]
         self.result.failures[unit.name] = failure
         self.running.discard(unit.name)
-        lost = self.schedule.finish(unit.name, ok=False)
-        why = {"error": f"the model {unit.name} that it needs was not trained", "traceback": ""}
+        lost = self.source.finish(unit.name, error=str(failure["error"]))
+        why = {"class": NO_MODEL, "error": f"the model {unit.name} that it needs was not trained", "traceback": ""}
         reasons = {s.fingerprint: failure for s in unit.specs} | {s.fingerprint: why for s in lost}
         for fingerprint, reason in reasons.items():
             try:
                 self.store.save_failure(fingerprint, {**reason, "unit": unit.name})
             except Exception:  # an exception here would end the whole experiment
                 logger.exception("the failure of %s could not be stored", fingerprint)
-        self.tell("failed", unit, failure)
-        for name in units.keys() - self.schedule.units.keys():
-            self.tell("failed", units[name], why)
+        tell(self.listeners, "failed", unit, failure)
+        for name in units.keys() - self.source.units.keys():
+            tell(self.listeners, "failed", units[name], why)

@@ -72,11 +72,15 @@ def checked(formats: Collection[str]) -> set[str]:
 
 
 def _figures(summary: Summary) -> dict[str, bytes]:
-    if not summary.worst_cases:
-        return {}
     from orchestrator.report.figures import accuracy_against_eps, robustness_against_accuracy
+    from orchestrator.report.heat_map import transfer_heat_maps
+    from orchestrator.report.measure_map import measure_maps
 
+    if not summary.worst_cases:
+        return measure_maps(summary)
     return {
+        **transfer_heat_maps(summary),
         "accuracy_against_eps.png": accuracy_against_eps(summary),
         "robustness_against_accuracy.png": robustness_against_accuracy(summary),
+        **measure_maps(summary),
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from orchestrator.plan import Plan, Variant
+from orchestrator.report.costs import Costs, training_costs
+from orchestrator.report.estimate import Estimate, best_of, estimated
 from orchestrator.report.provenance import command
+from orchestrator.report.verdict import Verdict, verdicts
 from orchestrator.store import Record, Store
 from orchestrator.study import CLEAN
 from trainables.errors import InputError
@@ -51,15 +52,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over n seeds; below two seeds it has no standard error."""
-
-    mean: float
-    stderr: float | None
-    n: int
-
-
-@dataclass(frozen=True)
 class Cell:
     """One variant in one column: the outcome of each seed that has all its records.
 
@@ -76,19 +68,31 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """One variant under one measure: the record of each seed that has one; `planned` as in a Cell."""
+
+    records: Mapping[int, Record]
+    planned: int
+
+
+@dataclass(frozen=True)
 class Summary:
-    """A plan's table in counts.
+    """A plan's table in counts, and what was measured, by variant and measure.
 
     `missing` are the evaluations without a record, `failed` those of them that were tried, each with its error;
-    `provenance` is that of each record read, by evaluation.
+    `provenance` is that of each record read, by evaluation; `costs` of training are there if the study asks for them;
+    `verdicts` on gradient masking are by variant.
     """
 
     plan: Plan
     columns: tuple[Column, ...]
     cells: Mapping[tuple[str, Column], Cell]
+    measurements: Mapping[tuple[str, str], Measurement]
     missing: frozenset[str]
     failed: Mapping[str, str]
     provenance: Mapping[str, Mapping[str, Any]]
+    costs: Costs | None
+    verdicts: Mapping[str, Verdict]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,7 +114,7 @@ class Summary:
 
     def accuracy(self, label: str, column: Column) -> Estimate | None:
         """Return the mean accuracy over the seeds; None if no seed has its records."""
-        return _estimate([outcome.accuracy for outcome in self.cells[label, column].outcomes.values()])
+        return estimated([outcome.accuracy for outcome in self.cells[label, column].outcomes.values()])
 
     def difference(self, label: str, column: Column) -> Estimate | None:
         """Return the accuracy minus the baseline's, paired by seed; None without a seed that both have."""
@@ -118,16 +122,21 @@ class Summary:
             return None
         mine = self.cells[label, column].outcomes
         baseline = self.cells[self.plan.baselines[label], column].outcomes
-        return _estimate([mine[s].accuracy - baseline[s].accuracy for s in mine if s in baseline])
+        return estimated([mine[s].accuracy - baseline[s].accuracy for s in mine if s in baseline])
 
     def best(self, column: Column) -> frozenset[str]:
         """Return the labels of the highest mean, all that tie; none where fewer than two rows compete."""
-        estimates = {label: self.accuracy(label, column) for label in self.labels}
-        means = {label: estimate.mean for label, estimate in estimates.items() if estimate}
-        if len(means) < 2:
-            return frozenset()
-        top = max(means.values())
-        return frozenset(label for label, mean in means.items() if math.isclose(mean, top, abs_tol=1e-9))
+        return best_of({label: self.accuracy(label, column) for label in self.labels})
+
+    def numbers(self, measure: str) -> tuple[str, ...]:
+        """Return the names of what a measure found in any variant."""
+        records = [r for (_, m), found in self.measurements.items() if m == measure for r in found.records.values()]
+        return tuple(dict.fromkeys(name for record in records for name in record.numbers))
+
+    def measured(self, label: str, measure: str, number: str) -> Estimate | None:
+        """Return the mean of one of a measure's numbers over the seeds; None if no seed has it."""
+        records = self.measurements[label, measure].records.values()
+        return estimated([record.numbers[number] for record in records if number in record.numbers])
 
 
 def summarise(plan: Plan, store: Store) -> Summary:
@@ -140,18 +149,21 @@ def summarise(plan: Plan, store: Store) -> Summary:
         records = {f: {record.eps: record for record in by_eps} for f, by_eps in loaded}
     missing = frozenset(plan.evaluations).difference(stored)
     failed = sorted(missing & store.fingerprints("failures"))
-    columns = _columns(plan)
+    columns = columns_of(plan)
     return Summary(
         plan=plan,
         columns=columns,
         cells={(v.label, c): _cell(plan, v, c, records) for v in plan.variants for c in columns},
+        measurements={(v.label, m): _measurement(plan, v, m, records) for v in plan.variants for m in plan.measures},
         missing=missing,
         failed={f: str(store.load_failure(f)["error"]) for f in failed},
         provenance={f: next(iter(by_eps.values())).provenance for f, by_eps in records.items()},
+        costs=training_costs(plan, store),
+        verdicts=verdicts(plan, records),
     )
 
 
-def _columns(plan: Plan) -> tuple[Column, ...]:
+def columns_of(plan: Plan) -> tuple[Column, ...]:
     """Clean, each attack at each eps, then the worst case over the attacks of each norm at the eps they share.
 
     A transfer counts in it only if every row meets it, so that rows are compared over the same threats.
@@ -182,6 +194,8 @@ def _cell(plan: Plan, variant: Variant, column: Column, records: Mapping[str, Ma
     planned = 0
     for seed in variant.models:
         parts = [part for part in column.parts if (variant.label, part, seed) in plan.layout]
+        if column.is_worst_case and parts == [CLEAN]:  # no attack of this norm meets the row
+            parts = []
         planned += bool(parts)
         evaluations = [plan.layout[variant.label, part, seed] for part in parts]
         eps = [0.0 if part == CLEAN else column.eps for part in parts]
@@ -193,8 +207,8 @@ def _cell(plan: Plan, variant: Variant, column: Column, records: Mapping[str, Ma
     return Cell(outcomes, planned)
 
 
-def _estimate(values: Sequence[float]) -> Estimate | None:
-    if not values:
-        return None
-    stderr = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return Estimate(statistics.fmean(values), stderr, len(values))
+def _measurement(
+    plan: Plan, variant: Variant, measure: str, records: Mapping[str, Mapping[float, Record]]
+) -> Measurement:
+    asked = {seed: f for (label, column, seed), f in plan.layout.items() if (label, column) == (variant.label, measure)}
+    return Measurement({seed: records[f][0.0] for seed, f in asked.items() if f in records}, len(asked))

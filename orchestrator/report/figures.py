@@ -41,7 +41,7 @@ def accuracy_against_eps(summary: Summary) -> bytes:
     for axes in grid.flat[len(names) :]:
         axes.remove()
     _legend(figure, summary)
-    return _png(figure)
+    return png(figure)
 
 
 def robustness_against_accuracy(summary: Summary) -> bytes:
@@ -62,7 +62,7 @@ def robustness_against_accuracy(summary: Summary) -> bytes:
     axes.margins(0.15)
     axes.grid(alpha=0.3)
     _legend(figure, summary)
-    return _png(figure)
+    return png(figure)
 
 
 def most_telling(summary: Summary) -> Column:
@@ -121,7 +121,8 @@ def _legend(figure: Figure, summary: Summary) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
     return stream.getvalue()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from orchestrator.report.aggregate import Summary
+from orchestrator.report.more_sections import more_sections
 from orchestrator.report.notes import missing, notes, sample
 from orchestrator.report.provenance import command
 from orchestrator.report.tables import Entry, Heading, Section, Table, sections
@@ -19,6 +20,7 @@ ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$",
+    "≥": r"$\geq$",
     "−": "$-$",
     "–": "--",
 }
@@ -30,7 +32,7 @@ def latex(summary: Summary) -> str:
     name = summary.plan.study.name
     comments = [r"\usepackage{booktabs,graphicx}", f"Made from the records of: {command(summary.plan)}"]
     lines = [f"% {' '.join(comment.split())}" for comment in (*comments, *notes(summary))]
-    for number, section in enumerate(sections(summary), start=1):
+    for number, section in enumerate((*sections(summary), *more_sections(summary)), start=1):
         lines += ["", *_environment(summary, section, f"tab:{name}-{number}")]
     return "\n".join([*lines, ""])
 
@@ -42,7 +44,7 @@ def escaped(text: str) -> str:
 
 def _environment(summary: Summary, section: Section, key: str) -> list[str]:
     study = summary.plan.study
-    caption = f"{study.title}. {section.title}. {section.accuracy.caption} ({sample(summary)})."
+    caption = f"{study.title}. {section.title}. {section.table.caption} ({sample(summary)})."
     caption += f" {gaps}" if (gaps := missing(summary)) else ""
     return [
         r"\begin{table}",
@@ -62,9 +64,9 @@ def _worded(text: str) -> str:
 
 
 def _tabular(section: Section) -> list[str]:
-    headings = section.accuracy.headings
+    headings = section.table.headings
     lines = [rf"\begin{{tabular}}{{l{'r' * len(headings)}}}", r"\toprule", *_head(headings), r"\midrule"]
-    lines += _rows(section.accuracy)
+    lines += _rows(section.table)
     if section.difference:
         caption = rf"\emph{{{escaped(section.difference.caption)}}}"
         span = rf"\multicolumn{{{len(headings) + 1}}}{{l}}{{{caption}}} \\"

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 
 from orchestrator.report.aggregate import Summary
 from orchestrator.report.provenance import command, source_of
+from orchestrator.report.verdict_table import verdict_notes
 from orchestrator.study import CLEAN
+from trainables.attacks import ATTACKS
 
 
 def notes(summary: Summary) -> tuple[str, ...]:
     """Return how to read the numbers, as plain sentences with `code` in backticks."""
-    return (_scale(summary), *_partial(summary), *_worst_case(summary), *_transfers(summary))
+    return (
+        _scale(summary),
+        *_partial(summary),
+        *_worst_case(summary),
+        *_upper_bound(summary),
+        *_transfers(summary),
+        *_costs(summary),
+        *verdict_notes(summary),
+    )
 
 
 def missing(summary: Summary) -> str:
@@ -69,6 +79,16 @@ def _left_out(summary: Summary) -> list[float]:
     return sorted({c.eps for c in summary.named(*summary.attack_names)} - judged) if judged else []
 
 
+STRONG = {"ensemble": "AutoAttack", "gradient-free": "gradient-free attack"}
+
+
+def _upper_bound(summary: Summary) -> Iterator[str]:
+    families = {ATTACKS[attack.name].family for attack in summary.plan.attacks.values()}
+    lacking = [name for family, name in STRONG.items() if family not in families]
+    if families and lacking:
+        yield f"The worst case is an upper bound: no {' and no '.join(lacking)} is among the attacks."
+
+
 def _transfers(summary: Summary) -> Iterator[str]:
     for name, transfer in summary.plan.study.transfers.items():
         source = source_of(summary.plan, name)
@@ -82,6 +102,14 @@ def _transfers(summary: Summary) -> Iterator[str]:
         yield (
             f"{name}: examples crafted with {transfer.attack} on `{source}`, then shown to each variant; "
             f"`{source}` itself {itself}."
+        )
+
+
+def _costs(summary: Summary) -> Iterator[str]:
+    if summary.costs:
+        yield (
+            "Training times are without validation, of trials that may have shared the machine: trained with "
+            "`--max-concurrent 1` they have it alone. `prepare s` is what comes before the first epoch."
         )
 
 

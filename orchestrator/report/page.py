@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from orchestrator.report.aggregate import Summary
+from orchestrator.report.more_sections import more_sections
 from orchestrator.report.notes import missing, notes, sample
 from orchestrator.report.provenance import (
     assignments,
@@ -28,21 +29,15 @@ TEMPLATE = "page.html.jinja"
 
 def page(summary: Summary, *, figures: Mapping[str, bytes]) -> str:
     """Return the page; `figures` are PNG images by file name."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return template(TEMPLATE).render(
         study=summary.plan.study,
         sample=sample(summary),
         notes=notes(summary),
         missing=missing(summary),
         sections=sections(summary),
-        groups=_groups,
-        figures={name: _data_uri(content) for name, content in figures.items()},
+        more_sections=more_sections(summary),
+        groups=groups,
+        figures={name: data_uri(content) for name, content in figures.items()},
         settings=_settings(summary),
         attacks=_attacks(summary),
         models=_models(summary),
@@ -51,13 +46,26 @@ def page(summary: Summary, *, figures: Mapping[str, bytes]) -> str:
     )
 
 
-def _groups(table: Table) -> list[tuple[str, int]]:
+def template(name: str) -> Template:
+    """Load a template of this folder."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def groups(table: Table) -> list[tuple[str, int]]:
     """Return the groups of a table's headings and how many columns each spans."""
     grouped = itertools.groupby(table.headings, key=lambda heading: heading.group)
     return [(group, len(list(members))) for group, members in grouped]
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """Return an image as a URI that holds it."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -9,20 +9,27 @@ from typing import Any
 
 from orchestrator.plan import Plan, Variant, as_text
 from orchestrator.settings import flatten
-from trainables.attacks.ascent import PgdSpec
-from trainables.specs import AttackSpec
+from trainables.attacks.ascent import SteppedSpec
+from trainables.attacks.suite import SuiteSpec
+from trainables.specs import AttackSpec, MeasureSpec
 
 
 def command(plan: Plan) -> str:
     """Return the command line that runs, or completes, this plan."""
-    words = ["robust-sweep", "run", plan.asked]
-    if plan.scale != "quick":
-        words += ["--scale", plan.scale]
-    for key, value in plan.overrides.items():
+    seeds = None if plan.seeds == plan.own_seeds else plan.seeds
+    return shlex.join(["robust-sweep", "run", *arguments(plan.asked, plan.scale, plan.overrides, seeds)])
+
+
+def arguments(asked: str, scale: str, overrides: Mapping[str, Any], seeds: Iterable[int] | None) -> list[str]:
+    """Return a study as it is named on a command line, with what was changed of it."""
+    words = [asked]
+    if scale != "quick":
+        words += ["--scale", scale]
+    for key, value in overrides.items():
         words += ["--set", f"{key}={as_text(value)}"]
-    if plan.seeds != plan.own_seeds:
-        words += ["--seeds", ",".join(map(str, plan.seeds))]
-    return shlex.join(words)
+    if seeds is not None:
+        words += ["--seeds", ",".join(map(str, seeds))]
+    return words
 
 
 def common_settings(plan: Plan) -> dict[str, str]:
@@ -38,10 +45,19 @@ def own_settings(plan: Plan, variant: Variant) -> dict[str, str]:
 
 
 def attack_settings(attack: AttackSpec) -> dict[str, str]:
-    """Return the settings that an attack has, but its grid of eps, which the columns show."""
-    values = attack.model_dump(mode="json", exclude={"eps"}, exclude_none=True)
-    if isinstance(attack, PgdSpec) and attack.step_size is None:
+    """Return an attack's settings, less its eps, which the columns show, and what any attack is unless told."""
+    plain = {key for key in AttackSpec.model_fields if getattr(attack, key) == AttackSpec.model_fields[key].default}
+    values = attack.model_dump(mode="json", exclude={"eps", *(plain - {"name", "norm"})}, exclude_none=True)
+    if isinstance(attack, SuiteSpec):
+        values["attacks"] = [assignments(attack_settings(member)) for member in attack.attacks]
+    if isinstance(attack, SteppedSpec) and attack.step_size is None:
         values["relative_step"] = round(attack.step(1.0), 6)
+    return {key: as_text(value) for key, value in values.items()}
+
+
+def measure_settings(measure: MeasureSpec) -> dict[str, str]:
+    """Return a measure's settings as dotted keys."""
+    values = flatten(measure.model_dump(mode="json", exclude_none=True))
     return {key: as_text(value) for key, value in values.items()}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.report.aggregate import Column, Estimate, Summary
+from orchestrator.report.aggregate import Column, Summary
+from orchestrator.report.estimate import Estimate
 from orchestrator.report.provenance import assignments, attack_settings, source_of
+from orchestrator.report.verdict import RED_FLAG
 from orchestrator.study import CLEAN
 
 MISSING = "–"
+FLAG = "[!]"  # beside a row with a sign of gradient masking
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """One row a variant: its label and its entries, one a heading."""
+    """One row a variant: its label and its entries, one a heading. `stub` is the head of the labels."""
 
     caption: str
     headings: tuple[Heading, ...]
     rows: tuple[tuple[str, tuple[Entry, ...]], ...]
+    stub: str = "variant"
 
 
 @dataclass(frozen=True)
 class Section:
-    """An attack's accuracies, or the headline's, and how they differ from the baseline if there is one."""
+    """A table, such as an attack's accuracies, and how its numbers differ from the baseline's if that is another."""
 
     title: str
-    accuracy: Table
+    table: Table
     difference: Table | None
 
 
@@ -67,6 +71,11 @@ def describe(summary: Summary, name: str) -> str:
     return f"{name}: {crafted}{assignments(attack_settings(attack))}" if attack else name
 
 
+def shown(row: str, baselines: Mapping[str, str]) -> str:
+    """Name a row and say if others are compared with it."""
+    return f"{row} (baseline)" if baselines.get(row) == row else row
+
+
 def eps_text(eps: float) -> str:
     """Write eps as short as it is exact: 0.1, or 8/255."""
     in_255 = eps * 255
@@ -76,26 +85,28 @@ def eps_text(eps: float) -> str:
 
 def _section(summary: Summary, title: str, attacked: Sequence[Column]) -> Section:
     columns = (*summary.named(CLEAN), *attacked)
-    headings = tuple(Heading(*_heads(column)) for column in columns)
+    headings = tuple(map(heading, columns))
     return Section(title, _accuracies(summary, columns, headings), _differences(summary, columns, headings))
 
 
-def _heads(column: Column) -> tuple[str, str]:
-    return ("", CLEAN) if column.name == CLEAN else (column.name, eps_text(column.eps))
+def heading(column: Column) -> Heading:
+    """Return a column's head: its name above its eps."""
+    return Heading("", CLEAN) if column.name == CLEAN else Heading(column.name, eps_text(column.eps))
 
 
 def _accuracies(summary: Summary, columns: Sequence[Column], headings: tuple[Heading, ...]) -> Table:
     best = {column: summary.best(column) for column in columns}
     rows = []
     for label in summary.labels:
-        texts = [_accuracy(summary, label, column) for column in columns]
+        texts = [cell_text(summary, label, column) for column in columns]
         entries = (Entry(t, label in best[column]) for t, column in zip(texts, columns, strict=True))
-        shown = f"{label} (baseline)" if summary.plan.baselines.get(label) == label else label
-        rows.append((shown, tuple(entries)))
+        flag = f" {FLAG}" if label in summary.verdicts and summary.verdicts[label].overall == RED_FLAG else ""
+        rows.append((shown(label, summary.plan.baselines) + flag, tuple(entries)))
     return Table("Accuracy in %", headings, tuple(rows))
 
 
-def _accuracy(summary: Summary, label: str, column: Column) -> str:
+def cell_text(summary: Summary, label: str, column: Column) -> str:
+    """Write a row's accuracy in a column, in % with its standard error; a dash where it has none."""
     estimate = summary.accuracy(label, column)
     if estimate is None:
         return MISSING

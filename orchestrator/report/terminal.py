@@ -1,4 +1,4 @@
-"""A report in the terminal: each attack, then the headline and how it differs from the baseline."""
+"""A report in the terminal: each attack, what else there is, then the headline and its difference from the baseline."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from orchestrator.report.aggregate import Summary
+from orchestrator.report.more_sections import own_sections
 from orchestrator.report.notes import missing, notes
-from orchestrator.report.tables import Table, sections
+from orchestrator.report.tables import Heading, Table, sections
+from orchestrator.study import CLEAN
 
 LABEL_WIDTH, COLUMN_WIDTH = 24, 13
 
@@ -22,34 +24,35 @@ def terminal(summary: Summary, *, width: int = 100) -> Group:
     headline, *attacks = sections(summary)
     parts: list[RenderableType] = [Text(summary.plan.study.title, style="bold")]
     parts += [Text(gaps, style="yellow")] if (gaps := missing(summary)) else []
-    for section in attacks:
-        parts += _tables(section.title, section.accuracy, width, has_groups=False)
-    parts += _tables(headline.title, headline.accuracy, width, has_groups=True)
+    for section in (*attacks, *own_sections(summary)):
+        parts += tables(section.title, section.table, width, has_groups=False)
+    parts += tables(headline.title, headline.table, width, has_groups=True)
     if headline.difference:
-        parts += _tables("", headline.difference, width, has_groups=True)
+        parts += tables("", headline.difference, width, has_groups=True)
     return Group(*parts, *(Text(f"• {note}") for note in notes(summary)))
 
 
-def _tables(title: str, table: Table, width: int, *, has_groups: bool) -> list[RenderableType]:
-    """Return a table in as many parts as the width asks for, each with the first column, the clean one."""
-    size = max(1, (width - LABEL_WIDTH) // COLUMN_WIDTH - 1)
-    starts = range(1, max(2, len(table.headings)), size)
-    parts = [[0, *range(start, min(start + size, len(table.headings)))] for start in starts]
+def tables(title: str, table: Table, width: int, *, has_groups: bool) -> list[RenderableType]:
+    """Return a table in as many parts as the width asks for, each with the clean column if there is one."""
+    kept = [0] if table.headings[:1] == (Heading("", CLEAN),) else []
+    rest = range(len(kept), len(table.headings))
+    size = max(1, (width - LABEL_WIDTH) // COLUMN_WIDTH - len(kept))
+    parts = [[*kept, *rest[start : start + size]] for start in range(0, max(1, len(rest)), size)]
     heading = "\n".join(filter(None, (title, table.caption)))
     return [_table("" if i else heading, _columns(table, part), has_groups=has_groups) for i, part in enumerate(parts)]
 
 
 def _columns(table: Table, chosen: list[int]) -> Table:
     rows = tuple((label, tuple(entries[i] for i in chosen)) for label, entries in table.rows)
-    return Table(table.caption, tuple(table.headings[i] for i in chosen), rows)
+    return Table(table.caption, tuple(table.headings[i] for i in chosen), rows, table.stub)
 
 
 def _table(heading: str, table: Table, *, has_groups: bool) -> RichTable:
     title = Text(heading) if heading else None
     rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rich.add_column("variant", overflow="fold", min_width=12)
+    rich.add_column(table.stub, overflow="fold", min_width=12)
     for column in table.headings:
-        head = f"eps {column.name}" if column.group else column.name
+        head = f"eps {column.name}" if column.group else column.name.replace("_", " ").replace(" ", "\n")
         group = f"{column.group}\n".replace(" ", "\n") if has_groups else ""
         rich.add_column(Text(group + head), justify="right", no_wrap=True)
     for label, entries in table.rows:

@@ -74,4 +74,4 @@ def write_images(tmp_path) -> Callable[..., Path]:
 def _record(evaluation: EvaluationSpec, eps: float) -> Record:
     correct = np.array([True, False, True, True])
     distance = np.full(4, eps, np.float32)
-    return Record(evaluation, eps, correct, np.arange(4, dtype=np.int32), distance, 0.5, {"torch": "2.13"})
+    return Record(evaluation, eps, correct, np.arange(4, dtype=np.int32), distance, 0.5, 7, {"torch": "2.13"})

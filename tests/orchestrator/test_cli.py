@@ -20,7 +20,7 @@ from orchestrator.store import Record, Store
 from search_spaces import STUDIES
 from trainables.specs import EvaluationSpec, TrainingSpec
 
-COMMANDS = ("studies", "plan", "run", "report", "show")
+COMMANDS = ("studies", "plan", "run", "search", "report", "show")
 COLUMNS, LINES = 100, 24
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("ROBUST_SWEEP", "MLFLOW", "RAY"))}
 
@@ -70,7 +70,7 @@ MISTAKES = {
     "range": ("run quickstart --set epochs=0", "epochs: input should be greater than 0, got 0."),
     "choice": (
         "run quickstart --set defense.psi=inverse",
-        "psi: input should be 'factor', 'cholesky' or 'identity', got 'inverse'.",
+        "psi: input should be 'factor', 'cholesky', 'identity' or 'per_channel_code', got 'inverse'.",
     ),
     "empty grid": ("run quickstart --set epochs=[]", "epochs: a grid needs at least one value, got []"),
     "eps": (
@@ -127,6 +127,46 @@ MISTAKES = {
     "no records": ("report quickstart --root {here}/results", "run `robust-sweep run quickstart` first"),
     "fingerprint": ("show xyz --root {here}/store", "got 'xyz': the store has no such entry"),
     "ambiguous fingerprint": ("show {shared} --root {here}/store", "got '': 4 entries begin so: "),
+    "nothing to search": (
+        "search quickstart",
+        "study 'quickstart' has nothing to search: its `search` must give",
+    ),
+    "objective": ("search cross_paper --objectives clean", "unknown objective 'clean'. Did you mean 'clean_accuracy'?"),
+    "objective of a column": (
+        "search cross_paper --objectives robust_accuracy:pgd",
+        "unknown objective 'robust_accuracy:pgd'. Did you mean 'robust_accuracy:pgd_",
+    ),
+    "objective of a view": (
+        "search cross_paper --objectives robust_accuracy:pgd_joint",
+        "view 'joint_loss' must be one of every defense that is searched, and none has it not",
+    ),
+    "sampler": ("search cross_paper --sampler nsga2", "unknown sampler 'nsga2'. Did you mean 'nsgaii'? Known: gp, "),
+    "pruner": (
+        "search cross_paper --pruner asa",
+        "unknown pruner 'asa'. Did you mean 'asha'? Known: asha, ",
+    ),
+    "pruner of two objectives": (
+        "search cross_paper --pruner asha --root {here}/results",
+        "pruner asha needs one objective that is one column and one seed",
+    ),
+    "trials": ("search cross_paper --trials 0", "trials must be >= 1, got 0"),
+    "storage in no folder": (
+        "search cross_paper --root {here}/results --storage sqlite:////none/x.db",
+        "storage 'sqlite:////none/x.db' cannot be opened: OperationalError: ",
+    ),
+    "storage that is no database": (
+        "search cross_paper --root {here}/results --storage s3://bucket/x",
+        "storage 's3://bucket/x' cannot be opened: ",
+    ),
+    "storage with a password": (
+        "search cross_paper --root {here}/results --storage postgresql://me:secret@127.0.0.1:9/db",
+        "storage 'postgresql://me:***@127.0.0.1:9/db' cannot be opened: ",
+    ),
+    "search on data that are not there": (
+        "search cross_paper --root {here}/results --set dataset=mnist --data {here}/none",
+        "is not there and was not asked to be downloaded (--download)",
+    ),
+    "best of no search": ("run best:nothing --root {here}/results", "search 'nothing' is not in /"),
     "command": ("bogus", "No such command 'bogus'."),
     "argument": ("run", "Missing argument 'STUDY'."),
 }
@@ -171,7 +211,7 @@ def mistakes(tmp_path_factory):
         store.save_checkpoint(spec, {"x": torch.ones(1)}, [{"epoch": 1}])
     right, nothing = np.ones(4, bool), np.zeros(4)
     evaluation = plan.evaluations[plan.layout["none", "clean", 0]]
-    store.save_records([Record(evaluation, 0.0, right, nothing, nothing, 0.5, {})])
+    store.save_records([Record(evaluation, 0.0, right, nothing, nothing, 0.5, 0, {})])
     commands = {
         name: [word.format(here=here, shared="") for word in command.split(" ")]
         for name, (command, _) in MISTAKES.items()
@@ -192,6 +232,7 @@ def _write_images(folder, column):
 def test_a_mistake_ends_with_exit_code_2_and_a_message_that_says_what_is_allowed(mistakes, name):
     outcome, (_, message) = mistakes["outcomes"][name], MISTAKES[name]
     assert message in outcome["text"], outcome["text"]
+    assert "secret" not in outcome["text"]
     assert outcome["code"] == 2
 
 

@@ -1,11 +1,13 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from orchestrator.listing import entry_view, plan_json, plan_view, studies_table
 from orchestrator.plan import expand, remainder
+from orchestrator.store import Record
 from orchestrator.study import Study
 from search_spaces import STUDIES
 from trainables.errors import InputError
@@ -122,3 +124,14 @@ def test_a_beginning_that_names_no_entry_or_several_is_refused(beginning, reason
         save(spec)
     with pytest.raises(InputError, match=f"must name one model or evaluation, got '{beginning}': {reason}"):
         entry_view(store, beginning)
+
+
+def test_a_measures_record_is_shown_with_its_numbers(store, small_plan):
+    evaluation = EvaluationSpec(model=next(iter(small_plan.trainings)), measure={"name": "gradients"})
+    values = {"linf_norm": np.array([0.5, 0.25, 0.125]), "zero": np.array([True, False, False, False])}
+    arrays = np.ones(3, bool), np.zeros(3, int), np.zeros(3)
+    store.save_records([Record(evaluation, 0.0, *arrays, 0.1, 0, {}, values)])
+    text = text_of(entry_view(store, evaluation.fingerprint))
+    assert ["median", "linf_norm", "0.25"] in rows_of(text)
+    assert ["share", "zero", "0.25"] in rows_of(text)
+    assert any(row[:2] == [evaluation.fingerprint, "gradients"] for row in rows_of(text))

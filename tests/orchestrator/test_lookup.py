@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from orchestrator.history import History, SearchTrial, save_history
 from orchestrator.lookup import find_study
 from search_spaces import STUDIES
 from trainables.errors import InputError
@@ -42,6 +43,28 @@ def test_a_file_is_read_anew_each_time(write):
     find_study("mine.py:MINE")
     write(GOOD.replace('"Mine"', '"Yours, and longer"'))
     assert find_study("mine.py:MINE").title == "Yours, and longer"
+
+
+def test_the_best_of_a_search_is_a_study(store):
+    study = STUDIES["quickstart"]
+    history = History(
+        name="mine",
+        study=study,
+        command="",
+        objectives=("clean_accuracy",),
+        ranges={},
+        seeds=(0,),
+        sampler="tpe",
+        pruner="none",
+        storage="",
+        trials=(SearchTrial(number=0, state="complete", values=(0.5,), settings={"defense": "madry"}),),
+    )
+    save_history(store, history)
+    found = find_study("best:mine", store)
+    assert found.name == "best-mine"
+    assert {"defense.name": ("madry",)} in found.space
+    with pytest.raises(InputError, match="search 'other' is not in"):
+        find_study("best:other", store)
 
 
 @pytest.mark.parametrize(

@@ -370,6 +370,62 @@ def test_clean_evaluations_outlive_a_change_of_attack():
     assert {plan.evaluations[f].attack and plan.evaluations[f].attack.name for f in kept} == {None, "fgsm"}
 
 
+# Measures
+
+GRADIENTS = {"name": "gradients"}
+
+
+def test_each_row_and_seed_is_measured_once():
+    plan = expand(study(WIDTHS, measures={"gradients": GRADIENTS}, seeds=(0, 3), examples=5))
+    assert plan.columns == (CLEAN, "pgd", "gradients")
+    cells = {cell: plan.evaluations[f] for cell, f in plan.layout.items() if cell[1] == "gradients"}
+    assert {(label, seed) for label, _, seed in cells} == set(itertools.product(labels(plan), (0, 3)))
+    for (label, _, seed), evaluation in cells.items():
+        (variant,) = (v for v in plan.variants if v.label == label)
+        assert evaluation.measure == plan.measures["gradients"]
+        assert (evaluation.model, evaluation.attack, evaluation.source) == (variant.models[seed], None, None)
+        assert (evaluation.seed, evaluation.examples) == (seed, 5)
+
+
+def test_a_measure_of_a_view_meets_the_rows_that_have_it():
+    measures = {"straight": {**GRADIENTS, "view": "straight_through"}}
+    plan = expand(study({"defense": ("none", "wnll")}, measures=measures))
+    assert {label for label, column, _ in plan.layout if column == "straight"} == {"wnll"}
+    assert "straight" not in expand(study(BOTH, measures=measures)).columns
+
+
+def test_a_measure_is_changed_by_settings_and_scales_and_never_retrains():
+    measured = study(measures={"g": GRADIENTS}, scales={"paper": {"measure.g.draws": 50}})
+    plan, changed = expand(measured), expand(measured, overrides={"measure.g.draws": 7})
+    assert [p.measures["g"].draws for p in (plan, changed, expand(measured, scale="paper"))] == [5, 7, 50]
+    assert set(changed.trainings) == set(plan.trainings)
+    assert len(set(changed.evaluations) - set(plan.evaluations)) == 1
+    assert changed.slug != plan.slug
+
+
+def test_a_measure_is_taken_at_the_settings_of_its_row_at_test_time():
+    space = {"defense": ("rbf_cnn",), "inference.beta2": (0.0, 1.0)}
+    plan = expand(study(space, measures={"g": GRADIENTS}))
+    found = [plan.evaluations[f].inference["beta2"] for (_, column, _), f in plan.layout.items() if column == "g"]
+    assert found == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        pytest.param({"measure.h.draws": 3}, "unknown measure of this study 'h'. Known: g.", id="column"),
+        pytest.param({"measure.g": 1}, "settings of measures are measure.<column>.<field>, got 'measure.g'", id="none"),
+        pytest.param({"measure.g.drws": 3}, "measure.g: unknown key 'drws'. Did you mean 'draws'?", id="field"),
+        pytest.param({"measure.g.draws": 1}, "measure.g: draws: input should be greater than or equal to", id="value"),
+        pytest.param({"measure.g.view": "bpda"}, "measure.g: unknown view 'bpda'. Known: default.", id="no row's view"),
+        pytest.param({"measures.g.draws": 3}, "unknown key 'measures.g.draws'. Did you mean 'measure.g", id="plural"),
+    ],
+)
+def test_a_setting_of_a_measure_that_is_wrong_is_refused(overrides, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        expand(study(measures={"g": GRADIENTS}), overrides=overrides)
+
+
 # What is refused
 
 
@@ -417,7 +473,9 @@ def test_clean_evaluations_outlive_a_change_of_attack():
         pytest.param({"defense": []}, "defense.name: a grid needs at least one value, got []", id="no defense"),
         pytest.param({"optimisation.lr": float("nan")}, "optimisation.lr: input should be a finite number", id="nan"),
         pytest.param(
-            {"defense.psi": "x"}, "psi: input should be 'factor', 'cholesky' or 'identity', got 'x'", id="choice"
+            {"defense.psi": "x"},
+            "psi: input should be 'factor', 'cholesky', 'identity' or 'per_channel_code', got 'x'",
+            id="choice",
         ),
         pytest.param({"seeds": [1]}, "seeds are no setting and no axis: use --seeds 0,1,2", id="seeds"),
         pytest.param({"seed": 1}, "seeds are no setting and no axis: use --seeds 0,1,2", id="seed"),
@@ -430,7 +488,7 @@ def test_clean_evaluations_outlive_a_change_of_attack():
             id="attack's column",
         ),
         pytest.param(
-            {"attack.pgd_linf": 1}, "an attack's key is attack.<column>.<field>, got 'attack.pgd_linf'", id="field"
+            {"attack.pgd_linf": 1}, "settings of attacks are attack.<column>.<field>, got 'attack.pgd_linf'", id="field"
         ),
         pytest.param(
             {"attack.pgd_linf.stps": 1}, "attack.pgd_linf: unknown key 'stps'. Did you mean 'steps'? Known:", id="steps"
@@ -446,12 +504,36 @@ def test_clean_evaluations_outlive_a_change_of_attack():
         pytest.param(
             {"attack.pgd_linf.eps": [0.2, 0.1]}, "eps must ascend without repeats, got [0.2, 0.1]", id="order"
         ),
+        pytest.param({"attack.*_l2.eps": [1.0]}, "unknown attack of this study '*_l2'", id="pattern of no column"),
+        pytest.param({"attack.*.stps": 1}, "linf: unknown key 'stps'", id="pattern's field"),
         pytest.param({"attack.pgd_linf.eps": []}, "eps must name at least one value, got ()", id="no eps"),
     ],
 )
 def test_a_setting_that_is_wrong_is_refused_with_the_rule_and_the_nearest_name(overrides, message):
     with pytest.raises(InputError, match=re.escape(message)):
         expand(QUICKSTART, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("scale", "overrides", "steps"),
+    [
+        pytest.param({"attack.*.steps": 3}, {}, [3, 3], id="those that have the field"),
+        pytest.param({"attack.*_linf.steps": 3}, {}, [3, 40], id="those so named"),
+        pytest.param({"attack.*.steps": 3, "attack.pgd_l2.steps": 4}, {}, [3, 4], id="a column by itself after it"),
+        pytest.param({"attack.pgd_l2.steps": 4}, {"attack.*.steps": 5}, [5, 5], id="the user's after the scale's"),
+        pytest.param({"attack.*.steps": 3, "attack.pgd_l2.steps": 4}, {"attack.*.steps": 5}, [5, 5], id="both"),
+    ],
+)
+def test_a_pattern_sets_every_column_that_matches_and_has_the_field(scale, overrides, steps):
+    attacks = {"fgsm_linf": {"name": "fgsm", "eps": (0.1,)}}
+    attacks |= {f"pgd_{norm}": {"name": "pgd", "norm": norm, "eps": (0.1,)} for norm in ("linf", "l2")}
+    study = Study.model_validate(
+        {"name": "s", "title": "", "base": {"defense": "none"}, "space": ({},), "attacks": attacks}
+        | {"scales": {"quick": scale}}
+    )
+    plan = expand(study, overrides=overrides)
+    assert [plan.attacks[column].steps for column in ("pgd_linf", "pgd_l2")] == steps
+    assert plan.attacks["fgsm_linf"] == study.attacks["fgsm_linf"]
 
 
 @pytest.mark.parametrize(
@@ -654,3 +736,28 @@ def test_entries_of_other_plans_do_not_count(small_study, small_plan, store, sav
 def test_a_remainder_with_either_left_is_not_empty(kind, small_plan, store):
     rest = remainder(small_plan, store)
     assert not replace(rest, **{kind: ()}).is_empty
+
+
+# --- designs
+
+
+@pytest.mark.parametrize(
+    ("design", "rows"),
+    [
+        ("grid", [(2, 1), (2, 5), (2, 9), (4, 1), (4, 5), (4, 9)]),
+        ("one_at_a_time", [(2, 1), (4, 1), (2, 5), (2, 9)]),
+        ("leave_one_out", [(4, 9), (2, 9), (4, 1), (4, 5)]),
+    ],
+)
+def test_a_design_says_which_points_are_rows(design, rows):
+    study = Study(
+        name="d",
+        title="D",
+        base={"defense": "none"},
+        space=({"network.width": (2, 4), "epochs": (1, 5, 9)},),
+        design=design,
+    )
+    plan = expand(study)
+    assert [(v.settings["network.width"], v.settings["epochs"]) for v in plan.variants] == rows
+    if design != "grid":
+        assert set(plan.baselines.values()) == {plan.variants[0].label}

@@ -4,6 +4,7 @@ import itertools
 import pytest
 from rich.console import Console
 
+from orchestrator.history import SearchTrial
 from orchestrator.plan import remainder
 from orchestrator.progress import ROWS, Progress
 from orchestrator.schedule import Schedule
@@ -157,3 +158,37 @@ def test_units_for_which_there_is_no_room_are_counted(small_plan, store):
             progress.started(unit)
     assert len(units) > ROWS
     assert f"and {len(units) - ROWS} more" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_search_counts_trials_and_not_the_units_they_need(small_plan, store, units, terminal):
+    out = io.StringIO()
+    progress = Progress(Console(file=out, force_terminal=terminal, width=120, color_system=None))
+    with progress:
+        progress.search(5)
+        progress.begin(small_plan, remainder(small_plan, store), units, 1)
+        progress.finished(units[0])
+        assert progress.seconds_left() is None
+        progress.told(SearchTrial(number=0, state="complete", label="madry", seconds=10), "clean 0.5")
+        progress.told(SearchTrial(number=1, state="pruned", label="none", seconds=1), "after epoch 2")
+        progress.told(SearchTrial(number=2, state="complete", label="madry", same_as=0), "clean 0.5")
+        assert progress.seconds_left() == pytest.approx(30, abs=1)
+    text = out.getvalue()
+    if terminal:
+        assert "1/5 done, 1 given up" in text
+    else:
+        assert len(text.splitlines()) == 3
+        assert "1/5  complete trial 0: madry  clean 0.5" in text
+        assert "2/5  pruned   trial 1: none  after epoch 2" in text
+        assert "trial 2: madry  clean 0.5 (the same as 0)" in text
+
+
+def test_what_is_given_up_is_neither_done_nor_left(begun, units):
+    progress, _ = begun()
+    training = next(unit for unit in units if unit.training)
+    before = progress.tallies["trainings"].left
+    progress.started(training)
+    progress.given_up(training)
+    tally = progress.tallies["trainings"]
+    assert (tally.done, tally.failed, tally.given_up, tally.left) == (0, 0, 1, before - 1)
+    assert not progress.running

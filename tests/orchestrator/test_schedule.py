@@ -4,7 +4,7 @@ import random
 import pytest
 
 from orchestrator.plan import Remainder, expand, remainder
-from orchestrator.schedule import Schedule
+from orchestrator.schedule import Probe, Schedule
 from orchestrator.study import Study, Transfer
 from trainables.specs import EvaluationSpec, TrainingSpec
 
@@ -63,7 +63,7 @@ def simulate(rest, *, slots, failing=frozenset(), seed=0):
         ok = not (unit.training and unit.training.fingerprint in failing)
         if unit.training and ok:
             trained.add(unit.training.fingerprint)
-        lost += schedule.finish(unit.name, ok=ok)
+        lost += schedule.finish(unit.name, error=None if ok else "no")
 
 
 def specs_of(units):
@@ -115,7 +115,7 @@ def test_trainings_go_first(rest, plan):
 def test_evaluations_do_not_wait_for_trainings_that_they_do_not_need(plan, rest):
     schedule = Schedule(rest, slots=1)
     first, *others = drain(schedule)
-    schedule.finish(first.name, ok=True)
+    schedule.finish(first.name)
     ready = drain(schedule)
     assert specs_of(ready)
     assert all(needed_by(spec) == {first.training.fingerprint} for unit in ready for spec in unit.evaluations)
@@ -125,10 +125,10 @@ def test_evaluations_do_not_wait_for_trainings_that_they_do_not_need(plan, rest)
 def test_a_failed_evaluation_loses_nothing_else(rest):
     schedule = Schedule(rest, slots=1)
     for unit in drain(schedule):
-        schedule.finish(unit.name, ok=True)
+        schedule.finish(unit.name)
     units = drain(schedule)
     assert schedule.exhausted
-    assert [schedule.finish(unit.name, ok=False) for unit in units] == [[]] * len(units)
+    assert [schedule.finish(unit.name, error="no") for unit in units] == [[]] * len(units)
 
 
 def test_an_empty_remainder_is_exhausted_at_once(plan, store, save):
@@ -180,3 +180,129 @@ def test_a_unit_s_config_is_json_that_gives_its_specs_back(rest):
         else:
             found = tuple(EvaluationSpec.model_validate_json(text) for text in config["evaluations"])
             assert found == unit.evaluations
+
+
+def test_work_that_is_added_on_the_way_is_handed_out_once_whatever_is_under_way(plan, store):
+    """Each part is added when something has been done; parts overlap in models and evaluations."""
+    evaluations = list(plan.evaluations.values())
+    for seed in range(20):
+        order = random.Random(seed)
+        parts = [order.sample(evaluations, 8) for _ in range(4)]
+        schedule = Schedule(remainder_of(plan, [], set(), set()), slots=2)
+        trained, evaluated, running, handed_out = set(), set(), [], []
+        while parts or running or not schedule.exhausted:
+            if parts and (not running or order.random() < 0.5):
+                schedule.add(remainder_of(plan, parts.pop(), trained, evaluated))
+            while len(running) < 2 and (unit := schedule.take()) is not None:
+                assert all(needed_by(spec) <= trained for spec in unit.evaluations)
+                running.append(unit)
+                handed_out.append(unit)
+            if running:
+                unit = running.pop(order.randrange(len(running)))
+                (trained if unit.training else evaluated).update(spec.fingerprint for spec in unit.specs)
+                schedule.finish(unit.name)
+        done = specs_of(handed_out)
+        assert len(done) == len(set(done))
+        assert set(done) == trained | evaluated
+        assert len({unit.name for unit in handed_out}) == len(handed_out)
+
+
+def remainder_of(plan, evaluations, trained, evaluated):
+    """Return what is left of some evaluations and the models that they need."""
+    needed = {model for spec in evaluations for model in needed_by(spec)}
+    return Remainder(
+        tuple(plan.trainings[model] for model in sorted(needed - trained)),
+        tuple(spec for spec in evaluations if spec.fingerprint not in evaluated),
+        frozenset(needed & trained),
+        frozenset(spec.fingerprint for spec in evaluations) & evaluated,
+    )
+
+
+def test_a_model_that_failed_is_tried_again_when_it_is_added_again(plan):
+    (spec,) = [s for s in plan.trainings.values() if s.network.width == 2 and s.seed == 0]
+    rest = Remainder((spec,), (), frozenset(), frozenset())
+    schedule = Schedule(rest, slots=1)
+    schedule.finish(schedule.take().name, error="no")
+    assert schedule.exhausted
+    assert [unit.training for unit in schedule.add(rest)] == [spec]
+    assert schedule.take().training == spec
+
+
+def test_a_probe_goes_with_the_trainings_it_is_added_with(plan):
+    (first, second, *_), (evaluation, *_) = plan.trainings.values(), plan.evaluations.values()
+    schedule = Schedule(Remainder((first,), (), frozenset(), frozenset()), slots=1)
+    schedule.add(Remainder((second,), (), frozenset(), frozenset()), probe=Probe(evaluation, (1, 2)))
+    plain, probed = (unit.config() for unit in drain(schedule))
+    assert "probe" not in plain
+    assert EvaluationSpec.model_validate_json(probed["probe"]["evaluation"]) == evaluation
+    assert json.loads(json.dumps(probed))["probe"]["epochs"] == [1, 2]
+
+
+# --- beside other drivers
+
+
+class Ledger:
+    """What the drivers of a test tell each other."""
+
+    def __init__(self):
+        self.claimed, self.finished = {}, set()
+
+    def of(self, name):
+        return Seat(self, name)
+
+
+class Seat:
+    """One driver's side of it."""
+
+    def __init__(self, ledger, name):
+        self.ledger, self.name = ledger, name
+
+    def done(self, fingerprints):
+        return self.ledger.finished.intersection(fingerprints)
+
+    def take(self, fingerprints):
+        if any(self.ledger.claimed.get(f, self.name) != self.name for f in fingerprints):
+            return False
+        self.ledger.claimed |= dict.fromkeys(fingerprints, self.name)
+        return True
+
+    def release(self, fingerprints):
+        for fingerprint in fingerprints:
+            self.ledger.claimed.pop(fingerprint, None)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_two_drivers_share_a_plan_and_run_nothing_twice(rest, slots, monkeypatch):
+    monkeypatch.setattr("orchestrator.schedule.LOOK_AGAIN_SECONDS", 0.0)
+    for seed in range(20):
+        order, ledger = random.Random(seed), Ledger()
+        elsewhere = {0: [], 1: []}
+        drivers = [
+            Schedule(rest, slots=slots + 3 * n, peers=ledger.of(n), on_done_elsewhere=elsewhere[n].append)
+            for n in (0, 1)
+        ]
+        running, handed_out = [], []
+        while not all(driver.exhausted for driver in drivers) or running:
+            n = order.randrange(2)
+            if len(running) < 2 * slots and (unit := drivers[n].take()) is not None:
+                handed_out.append(unit)
+                running.append((n, unit))
+            elif running:
+                n, unit = running.pop(order.randrange(len(running)))
+                ledger.finished |= {spec.fingerprint for spec in unit.specs}
+                drivers[n].finish(unit.name)
+        assert sorted(specs_of(handed_out)) == sorted(rest.fingerprints)
+        assert elsewhere[0]
+        assert elsewhere[1]
+
+
+def test_a_driver_goes_on_with_what_a_dead_one_had_under_way(rest, monkeypatch):
+    monkeypatch.setattr("orchestrator.schedule.LOOK_AGAIN_SECONDS", 0.0)
+    ledger = Ledger()
+    dead, living = (Schedule(rest, slots=2, peers=ledger.of(n)) for n in (0, 1))
+    lost = dead.take()
+    first = drain(living)
+    assert lost.training not in [unit.training for unit in first]
+    assert not living.exhausted
+    ledger.claimed = {f: name for f, name in ledger.claimed.items() if name != 0}
+    assert living.take().training == lost.training

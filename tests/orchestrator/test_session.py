@@ -25,7 +25,7 @@ STUDY = Study(
 CLOSED_PORT = "http://127.0.0.1:9"
 
 
-def run(root, *, uri=None, **overrides):
+def run(root, *, uri=None, retry_failed=False, **overrides):
     plan, store, out = expand(STUDY, overrides=overrides), Store(root), io.StringIO()
     code = run_study(
         plan,
@@ -35,6 +35,7 @@ def run(root, *, uri=None, **overrides):
         data_folder="",
         download=False,
         console=Console(file=out, width=120),
+        retry_failed=retry_failed,
     )
     return code, out.getvalue(), plan, store
 
@@ -87,3 +88,20 @@ def test_a_run_with_failures_ends_with_exit_code_1_and_says_which(root):
     assert code == 1
     assert "DivergedError" in text
     assert len(remainder(plan, store).trainings) == 1
+    assert store.load_failure(remainder(plan, store).trainings[0].fingerprint)["class"] == "diverged"
+
+
+def test_retry_failed_runs_what_failed_and_nothing_else(root, tmp_path):
+    settings = {"optimisation.optimizer": "sgd", "optimisation.weight_decay": 1.0, "optimisation.lr": [1e-3, 1e9]}
+    code, text, plan, store = run(tmp_path, retry_failed=True, defense="none", **settings)
+    assert code == 0
+    assert "nothing to retry" in text
+    run(tmp_path, defense="none", **settings)
+    (bad,) = remainder(plan, store).trainings
+    (good,) = (spec for spec in plan.trainings.values() if spec != bad)
+    evaluation = next(f for f, e in plan.evaluations.items() if e.model == good.fingerprint)
+    store.delete("records", evaluation)  # missing, but nothing that failed
+    code, text, *_ = run(tmp_path, retry_failed=True, defense="none", **settings)
+    assert code == 1
+    assert "DivergedError" in text
+    assert evaluation not in store.fingerprints("records")

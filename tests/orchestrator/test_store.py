@@ -3,6 +3,7 @@ import multiprocessing
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def record(eps, *, n=5, evaluation=ATTACKED, **provenance):
         prediction=numbers.integers(0, 10, n).astype(np.int32),
         distance=numbers.random(n).astype(np.float32),
         seconds=0.1 + 0.2,
+        queries=n * 3,
         provenance=provenance or {"torch": "2.13", "code": {"commit": "abc", "dirty": False}},
     )
 
@@ -77,14 +79,16 @@ def any_store(request, tmp_path) -> Store:
 
 
 def test_a_checkpoint_is_read_back_bit_for_bit(any_store):
-    any_store.save_checkpoint(SPEC, TENSORS, HISTORY)
+    provenance = {"device": "a GPU", "threads": 3}
+    any_store.save_checkpoint(SPEC, TENSORS, HISTORY, provenance)
     checkpoint = any_store.load_checkpoint(SPEC.fingerprint)
     assert_same_tensors(checkpoint.tensors, TENSORS)
     assert checkpoint.history == HISTORY
+    assert checkpoint.provenance == provenance
     assert checkpoint.spec == SPEC
     assert type(checkpoint.spec.defense) is type(SPEC.defense)
     assert checkpoint.spec.fingerprint == SPEC.fingerprint
-    assert any_store.load_history(SPEC.fingerprint) == (SPEC, HISTORY)
+    assert any_store.load_history(SPEC.fingerprint) == (SPEC, HISTORY, provenance)
 
 
 def test_an_unfinished_training_is_read_back_bit_for_bit(any_store):
@@ -121,6 +125,29 @@ def test_records_are_read_back_example_by_example(any_store):
             assert column.dtype == wanted.dtype, name
             np.testing.assert_array_equal(column, wanted)
         assert got.accuracy == expected.correct.sum() / 5
+
+
+VALUES = {
+    "share": np.array(1 / 3),
+    "norm": np.array([1e-300, 0.1, np.inf, 0.0]),
+    "zero": np.array([True, False, True, False]),
+    "pairs": np.arange(6.0).reshape(2, 3),
+}
+
+
+def test_what_was_measured_is_read_back_in_its_shape(any_store):
+    measured = EvaluationSpec.model_validate({"model": SPEC.fingerprint, "measure": {"name": "gradients"}})
+    any_store.save_records([replace(record(0.0, evaluation=measured), values=VALUES)])
+    (found,) = any_store.load_records(measured.fingerprint)
+    assert type(found.evaluation.measure) is type(measured.measure)
+    assert list(found.values) == list(VALUES)
+    for name, value in VALUES.items():
+        assert (found.values[name].dtype, found.values[name].shape) == (value.dtype, value.shape), name
+        np.testing.assert_array_equal(found.values[name], value)
+
+
+def test_numbers_are_shares_medians_and_scalars_and_no_matrices():
+    assert replace(record(0.0), values=VALUES).numbers == {"share": 1 / 3, "median norm": 0.05, "share zero": 0.5}
 
 
 def test_a_failure_is_read_back(any_store):
@@ -264,7 +291,7 @@ def rewrite(root, writer, ready):
         value = float(writer * ROUNDS + number)
         store.save_checkpoint(SPEC, {"x": torch.full((SIZE,), value)}, [{"loss": value, "epoch": 1}])
         correct = np.full(SIZE, number % 2 == 0)
-        store.save_records([Record(ATTACKED, value, correct, correct.astype(np.int32), np.zeros(SIZE), value, {})])
+        store.save_records([Record(ATTACKED, value, correct, correct.astype(np.int32), np.zeros(SIZE), value, 3, {})])
 
 
 def test_a_reader_never_sees_half_an_entry_while_two_processes_rewrite_it(store):

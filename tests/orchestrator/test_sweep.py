@@ -13,8 +13,10 @@ from orchestrator.plan import expand, remainder
 from orchestrator.store import Store
 from orchestrator.study import Study, Transfer
 from trainables.data import load
-from trainables.evaluation import craft, evaluate_attacked, evaluate_clean, evaluate_transferred
+from trainables.evaluation import evaluate_attacked, evaluate_clean
+from trainables.measures import measured
 from trainables.training import TrainingRun, on_device
+from trainables.transfer import craft, evaluate_transferred
 
 STUDY = Study(
     name="tiny",
@@ -24,6 +26,7 @@ STUDY = Study(
     baseline={"defense": "none"},
     attacks={"pgd_linf": {"name": "pgd", "eps": (0.05, 0.1), "steps": 3}},
     transfers={"transfer": Transfer(attack="pgd_linf", source={"defense": "none"})},
+    measures={"slopes": {"name": "gradients"}},
     seeds=(0,),
     examples=64,
 )
@@ -47,8 +50,14 @@ class Journal:
     def finished(self, unit):
         self.events.append(("finished", unit.name))
 
+    def done_elsewhere(self, unit):
+        self.events.append(("done elsewhere", unit.name))
+
     def failed(self, unit, failure):
         self.events.append(("failed", unit.name))
+
+    def given_up(self, unit):
+        self.events.append(("given_up", unit.name))
 
     def count(self, event):
         return sum(e == event for e, _ in self.events)
@@ -95,6 +104,13 @@ def test_a_sweep_gives_what_plain_calls_without_ray_give(finished):
         if spec.source:
             crafted = craft(models[spec.source], images, labels, attack=spec.attack, seed=spec.seed)
             expected = evaluate_transferred(model, crafted, images, labels, attack=spec.attack)
+        elif spec.measure:
+            expected = [evaluate_clean(model, images, labels)]
+            found = measured(model, images, labels, spec=spec.measure, seed=spec.seed)
+            (record,) = store.load_records(fingerprint)
+            assert set(record.values) == set(found)
+            for name, value in found.items():
+                np.testing.assert_array_equal(record.values[name], value)
         elif spec.attack:
             expected = evaluate_attacked(model, model, images, labels, attack=spec.attack, seed=spec.seed)
         else:

@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from orchestrator.plan import expand
 from orchestrator.store import Record, Store
 from orchestrator.study import Study
-from orchestrator.tracking import Book, default_uri, is_current
+from orchestrator.tracking import Book, Parent, default_uri, parent_of
+from orchestrator.tracking import is_current as is_current_of
 from orchestrator.uris import scrubbed, without_password
 
 STUDY = Study(
@@ -19,12 +20,23 @@ STUDY = Study(
     space=({"defense": ("none",)}, {"defense": ("rbf_mapping",), "defense.psi": ("identity",)}),
     baseline={"defense": "none"},
     attacks={"pgd_linf": {"name": "pgd", "eps": (0.05, 0.3)}},
+    measures={"slopes": {"name": "gradients"}},
     seeds=(0,),
 )
 
 
+def opened(plan, store):
+    book = Book(parent_of(plan), store, default_uri(store))
+    book.add(plan)
+    return book
+
+
+def is_current(plan, store, uri):
+    return is_current_of(parent_of(plan), [plan], store, uri)
+
+
 def fill(plan, store):
-    """Store made-up checkpoints and records: 3 of 4 right when clean, 2 and 1 at the two eps."""
+    """Store made-up checkpoints and records: 3 of 4 right when clean, 2 and 1 at the two eps; two measured values."""
     for spec in plan.trainings.values():
         history = [{"loss": 1.0 / e, "validation_accuracy": 0.5, "epoch": e} for e in (1, 2)]
         store.save_checkpoint(spec, {"weight": torch.zeros(1)}, history)
@@ -40,7 +52,9 @@ def fill(plan, store):
                     prediction=np.zeros(4, int),
                     distance=np.zeros(4, np.float32),
                     seconds=0.1,
+                    queries=12,
                     provenance={},
+                    values={"norm": np.array([1.0, 3.0]), "mean": np.array(0.5)} if evaluation.measure else {},
                 )
                 for e, n in zip(eps, counts, strict=True)
             ]
@@ -52,7 +66,7 @@ def logged(tmp_path_factory):
     store, plan = Store(tmp_path_factory.mktemp("root")), expand(STUDY)
     fill(plan, store)
     for _ in range(2):  # everything is written twice, by two drivers one after the other
-        book = Book(plan, store, default_uri(store))
+        book = opened(plan, store)
         book.models(plan.trainings)
         book.models(plan.trainings)
         book.close({"report.md": b"# table"}, "# table", status="FINISHED")
@@ -79,6 +93,28 @@ def test_robust_accuracy_is_drawn_over_eps_from_the_clean_accuracy_on(logged):
         points = client.get_metric_history(run.info.run_id, "robust_accuracy/pgd_linf")
         assert [(p.step, p.value) for p in sorted(points, key=lambda p: p.step)] == [(0, 0.75), (50, 0.5), (300, 0.25)]
         assert [p.value for p in client.get_metric_history(run.info.run_id, "clean_accuracy")] == [0.75]
+
+
+def test_settings_at_test_time_stand_in_the_names_of_metrics(tmp_path):
+    space = ({"defense": ("wnll",), "inference.activation": ("linear", "wnll"), "inference.tvm": (None, {})},)
+    store, plan = Store(tmp_path), expand(STUDY.model_copy(update={"space": space, "baseline": {}}))
+    fill(plan, store)
+    book = opened(plan, store)
+    book.models(plan.trainings)
+    (run,) = [r for r in book.client.search_runs([book.experiment]) if "mlflow.parentRunId" in r.data.tags]
+    names = [f"activation:{activation} tvm:{tvm}" for activation in ("linear", "wnll") for tvm in ("null", "__")]
+    assert {name for name in run.data.metrics if "accuracy" in name} == {
+        "validation_accuracy",
+        *(f"{metric} {name}" for metric in ("clean_accuracy", "robust_accuracy/pgd_linf") for name in names),
+    }
+
+
+def test_what_was_measured_is_logged_and_is_no_clean_accuracy(logged):
+    _, _, client, _, children = logged
+    for run in children:
+        found = {name: value for name, value in run.data.metrics.items() if name.startswith("measure/")}
+        assert found == {"measure/slopes/median norm": 2.0, "measure/slopes/mean": 0.5}
+        assert len(client.get_metric_history(run.info.run_id, "clean_accuracy")) == 1
 
 
 def test_each_epoch_is_one_point(logged):
@@ -113,12 +149,12 @@ def test_a_later_evaluation_is_added_to_the_same_run_and_its_curve_still_starts_
     clean = {f: store.load_records(f) for f, e in plan.evaluations.items() if e.attack is None}
     for fingerprint in clean:
         store.delete("records", fingerprint)
-    first = Book(plan, store, default_uri(store))
+    first = opened(plan, store)
     first.models(plan.trainings)
     assert not any("robust_accuracy/pgd_linf" in run.data.metrics for run in models_runs(store, first))
     for records in clean.values():
         store.save_records(records)
-    second = Book(plan, store, default_uri(store))
+    second = opened(plan, store)
     second.models(plan.trainings)
     runs = models_runs(store, second)
     assert len(runs) == len(plan.trainings)
@@ -134,7 +170,7 @@ def models_runs(store, book):
 def test_an_edited_study_of_the_same_name_gets_runs_of_its_own(tmp_path):
     store, plan = Store(tmp_path), expand(STUDY)
     edited = expand(STUDY.model_copy(update={"attacks": {}}))
-    books = [Book(each, store, default_uri(store)) for each in (plan, edited)]
+    books = [opened(each, store) for each in (plan, edited)]
     assert plan.slug == edited.slug
     assert books[0].parent != books[1].parent
 
@@ -142,18 +178,18 @@ def test_an_edited_study_of_the_same_name_gets_runs_of_its_own(tmp_path):
 def test_params_that_an_interrupted_driver_did_not_log_are_logged_by_the_next(tmp_path):
     store, plan = Store(tmp_path), expand(STUDY)
     fill(plan, store)
-    book = Book(plan, store, default_uri(store))
+    book = opened(plan, store)
     model = next(iter(plan.trainings))
     tags = {"mlflow.parentRunId": book.parent, "robust_sweep.model": model}
     bare = book.client.create_run(book.experiment, tags=tags)
-    Book(plan, store, default_uri(store)).models([model])
+    opened(plan, store).models([model])
     assert book.client.get_run(bare.info.run_id).data.params["defense.name"] == "none"
 
 
 def test_closing_ends_the_runs_that_are_still_open_and_a_retry_clears_the_failure(tmp_path):
     store, plan = Store(tmp_path), expand(STUDY)
     one, other = plan.trainings
-    book = Book(plan, store, default_uri(store))
+    book = opened(plan, store)
     book.failed(one, "DivergedError: loss is nan")
     book.epochs(other, [{"loss": 1.0, "epoch": 1}])
     book.close({}, "", status="KILLED")
@@ -162,7 +198,7 @@ def test_closing_ends_the_runs_that_are_still_open_and_a_retry_clears_the_failur
         other: "KILLED",
     }
     fill(plan, store)
-    again = Book(plan, store, default_uri(store))
+    again = opened(plan, store)
     again.models(plan.trainings)
     for run in models_runs(store, again):
         assert run.info.status == "FINISHED"
@@ -171,7 +207,7 @@ def test_closing_ends_the_runs_that_are_still_open_and_a_retry_clears_the_failur
 
 def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
     store, plan = Store(tmp_path), expand(STUDY)
-    book = Book(plan, store, default_uri(store))
+    book = opened(plan, store)
     model = next(iter(plan.trainings))
     book.failed(model, "DivergedError: loss is nan")
     (run,) = MlflowClient(default_uri(store)).search_runs([book.experiment], f"tags.robust_sweep.model = '{model}'")
@@ -196,3 +232,36 @@ def test_a_vendors_error_is_shown_without_the_password_that_it_quotes():
     uri = "http://user:secret@host:5000"
     assert scrubbed(f"request to {uri}/api failed", uri) == "request to http://user:***@host:5000/api failed"
     assert scrubbed("request failed", "http://host:5000") == "request failed"
+
+
+def test_runs_of_a_search_lie_under_its_own_parent_as_its_points_come_and_name_their_split(tmp_path):
+    store = Store(tmp_path)
+    parent = Parent(STUDY, "search-tracked", "an identity", {"sampler": "tpe"})
+    plans = [expand(STUDY, overrides={"epochs": epochs}, split="validation") for epochs in (2, 3)]
+    for _ in range(2):
+        book = Book(parent, store, default_uri(store))
+        for plan in plans:
+            book.add(plan)
+            fill(plan, store)
+            book.models(plan.trainings)
+        book.close({}, "", status="FINISHED")
+    runs = models_runs(store, book)
+    assert len(runs) == 4
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {book.parent}
+    client = MlflowClient(default_uri(store))
+    assert client.get_run(book.parent).data.params == {"sampler": "tpe"}
+    for run in runs:
+        assert {"validation_clean_accuracy", "validation_robust_accuracy/pgd_linf"} <= set(run.data.metrics)
+        assert not {"clean_accuracy", "robust_accuracy/pgd_linf"} & set(run.data.metrics)
+    assert is_current_of(parent, plans, store, default_uri(store))
+    assert not is_current_of(parent, plans[:1], store, default_uri(store))
+
+
+def test_the_run_of_a_model_that_was_given_up_says_after_which_epoch(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    book, model = opened(plan, store), next(iter(plan.trainings))
+    book.epochs(model, [{"loss": 1.0, "epoch": 1}, {"loss": 1.0, "epoch": 2}])
+    book.given_up(model)
+    (run,) = models_runs(store, book)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["robust_sweep.given_up"] == "after epoch 2"

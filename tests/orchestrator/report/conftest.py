@@ -1,4 +1,4 @@
-"""Records that a test writes out example by example: "1101" is right on all but the third."""
+"""Records that a test writes out example by example: "1101" is right on all but the third; and what was measured."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,12 @@ def fill(tmp_path) -> Fill:
     """Write records of every cell: the given ones, none where None is given, else the same for all."""
 
     def write(
-        outcomes: Outcomes | None = None, *, study: Study = STUDY, otherwise: str = "1111", **settings: Any
+        outcomes: Outcomes | None = None,
+        *,
+        study: Study = STUDY,
+        otherwise: str = "1111",
+        values: Mapping[tuple[str, str, int], Mapping[str, Any]] | None = None,
+        **settings: Any,
     ) -> tuple[Plan, Store]:
         plan, store = expand(study, **settings), Store(tmp_path)
         for cell, fingerprint in plan.layout.items():
@@ -30,7 +35,8 @@ def fill(tmp_path) -> Fill:
             given = (outcomes or {}).get(cell, {})
             if given is not None:
                 texts = dict.fromkeys(grid, otherwise) | dict(given)
-                store.save_records([_record(evaluation, eps, text) for eps, text in texts.items()])
+                found = {name: np.asarray(value) for name, value in (values or {}).get(cell, {}).items()}
+                store.save_records([_record(evaluation, eps, text, found) for eps, text in texts.items()])
         return plan, store
 
     return write
@@ -42,8 +48,9 @@ def summary_of(fill) -> Callable[..., Summary]:
     return lambda *args, **kwargs: summarise(*fill(*args, **kwargs))
 
 
-def _record(evaluation, eps, text) -> Record:
+def _record(evaluation, eps, text, values) -> Record:
     correct = np.array([digit == "1" for digit in text])
     zeros = np.zeros(len(text))
     provenance = {"torch": "2.13.0", "code": {"commit": "abc"}}
-    return Record(evaluation, eps, correct, zeros.astype(np.int32), zeros.astype(np.float32), 0.5, provenance)
+    arrays = correct, zeros.astype(np.int32), zeros.astype(np.float32)
+    return Record(evaluation, eps, *arrays, 0.5, 0, provenance, values)

@@ -6,6 +6,7 @@ from orchestrator.report.aggregate import summarise
 from orchestrator.store import Store
 from orchestrator.study import Study
 from trainables.errors import InputError
+from trainables.specs import attack_spec
 
 
 def column(summary, name, eps):
@@ -100,6 +101,21 @@ def test_a_transfer_that_its_source_cannot_meet_is_in_no_rows_worst_case(summary
     assert summary.accuracy(SMALL, transfer) is None
     assert summary.accuracy(SMALL, worst).mean == 0.75
     assert not summary.missing
+
+
+def test_a_row_that_no_attack_meets_has_no_worst_case(summary_of):
+    study = STUDY.model_copy(
+        update={
+            "space": ({"defense": ("none", "rbf_cnn")},),
+            "baseline": {"defense": "none"},
+            "attacks": {"static": attack_spec({"name": "fgsm", "eps": (0.1,), "view": "static"})},
+            "transfers": {},
+        }
+    )
+    summary = summary_of(study=study)
+    (worst,) = summary.worst_cases
+    assert (summary.accuracy("none", worst), summary.cells["none", worst].planned) == (None, 0)
+    assert summary.accuracy("rbf_cnn", worst).mean == 1.0
 
 
 def test_missing_evaluations_are_counted_and_leave_the_rest_alone(summary_of):

@@ -1,4 +1,4 @@
-from tiny_study import BIG, SMALL
+from tiny_study import BIG, MEASURED, SMALL, STUDY
 
 from orchestrator.report.markdown import markdown
 
@@ -21,3 +21,12 @@ def test_figures_are_linked_by_name(summary_of):
     assert "![accuracy against eps](accuracy_against_eps.png)" in markdown(
         summary_of(), figures=("accuracy_against_eps.png",)
     )
+
+
+def test_areas_and_measures_have_sections(summary_of):
+    study = MEASURED.model_copy(update={"attacks": STUDY.attacks})
+    text = markdown(summary_of(study=study, values={(BIG, "slopes", s): {"linf_norm": [0.5]} for s in (0, 1)}))
+    assert "## Area under accuracy against eps\n" in text
+    assert "| variant | fgsm | pgd | worst case |" in text
+    assert "## Measure slopes: name=gradients" in text
+    assert f"| variant | median linf norm |\n| :-- | --: |\n| {SMALL} (baseline) | – |\n| {BIG} | 0.5 ± 0 |" in text

@@ -47,20 +47,37 @@ def test_an_eps_that_not_all_attacks_have_is_pointed_out(summary_of):
 
 
 def test_transfer_says_where_the_source_is_attacked_from(summary_of):
-    assert notes(summary_of())[-1].endswith(f"`{SMALL}` itself is attacked from another of its own seeds.")
+    assert any(n.endswith(f"`{SMALL}` itself is attacked from another of its own seeds.") for n in notes(summary_of()))
 
 
 def test_transfer_of_one_seed_says_that_the_source_goes_without(summary_of):
-    assert "no row's worst case has this attack" in notes(summary_of(seeds=[0]))[-1]
+    assert any("no row's worst case has this attack" in note for note in notes(summary_of(seeds=[0])))
 
 
 def test_transfer_whose_source_is_no_variant_has_no_column(summary_of):
     transfer = STUDY.transfers["from_small"].model_copy(update={"source": {"network.width": 99}})
     summary = summary_of(study=STUDY.model_copy(update={"transfers": {"from_wide": transfer}}))
     assert "from_wide" not in summary.attack_names
-    assert notes(summary)[-1].startswith("from_wide has no column")
+    assert any(note.startswith("from_wide has no column") for note in notes(summary))
 
 
 def test_partial_cells_are_explained(summary_of):
     summary = summary_of({(BIG, "pgd", 0): None})
     assert any(note.startswith("[k/2] marks a mean over k of 2 seeds") for note in notes(summary))
+
+
+def test_a_worst_case_without_strong_attacks_is_called_an_upper_bound(summary_of):
+    expected = "The worst case is an upper bound: no AutoAttack and no gradient-free attack is among the attacks."
+    assert expected in notes(summary_of())
+
+
+def test_a_sign_of_masking_is_explained_and_what_was_not_judged_says_what_to_run(summary_of):
+    """FGSM breaks all of the wide network, PGD nothing."""
+    broken = {(BIG, "fgsm", seed): dict.fromkeys((0.1, 0.2), "0" * 20) for seed in (0, 1)}
+    summary = summary_of(broken, otherwise="1" * 20)
+    found = notes(summary)
+    assert any(
+        note.startswith(f"[!] {BIG}: not iterative ≥ one-step: fgsm at eps 0.1 (0.0 %) breaks") for note in found
+    )
+    assert "Not judged for any row: zero when unbounded: add eps 0.5 to pgd." in found
+    assert not any(note.startswith(f"[!] {SMALL}") for note in found)

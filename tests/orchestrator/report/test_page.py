@@ -2,7 +2,7 @@ import base64
 import re
 from html.parser import HTMLParser
 
-from tiny_study import BIG
+from tiny_study import BIG, MEASURED, STUDY
 
 from orchestrator.report.page import page
 
@@ -66,3 +66,13 @@ def test_what_is_missing_stands_at_the_top(summary_of):
 
 def test_a_whole_table_has_no_warning(summary_of):
     assert "evaluations missing" not in page(summary_of(), figures={})
+
+
+def test_areas_and_measures_have_headings_of_their_own(summary_of):
+    study = MEASURED.model_copy(update={"attacks": STUDY.attacks})
+    text = page(summary_of(study=study, values={(BIG, "slopes", 0): {"linf_norm": [0.5]}}), figures={})
+    assert Outline(text).open == []
+    heads = re.findall(r"<h2>(.*)</h2>", text)
+    assert heads[1:4] == ["Each attack", "Signs of gradient masking", "Area under accuracy against eps"]
+    assert heads[4].startswith("Measure slopes: name=gradients")
+    assert "<td>0.5 [1/2]</td>" in text

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_study import STUDY
+from tiny_study import MEASURED, SMALL, STUDY
 
 from orchestrator.plan import expand
 from orchestrator.report import render, write_report
@@ -39,6 +39,13 @@ def test_html_embeds_the_figures(summary_of):
 def test_a_study_without_attacks_has_no_figures(summary_of):
     study = STUDY.model_copy(update={"attacks": {}, "transfers": {}})
     assert set(render(summary_of(study=study))) == {"report.md", "report.tex", "report.csv", "report.html"}
+
+
+def test_a_study_of_measures_alone_is_reported_in_every_format(summary_of):
+    values = {(SMALL, "slopes", s): {"linf_norm": [0.5]} for s in (0, 1)}
+    files = render(summary_of(study=MEASURED, values=values))
+    assert set(files) == {"report.md", "report.tex", "report.csv", "report.html"}
+    assert all(b"slopes" in content for content in files.values())
 
 
 def test_an_unknown_format_is_refused_with_the_nearest(fill):

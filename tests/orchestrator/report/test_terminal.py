@@ -2,7 +2,7 @@ import io
 
 import pytest
 from rich.console import Console
-from tiny_study import BIG, SMALL
+from tiny_study import BIG, MEASURED, SMALL, STUDY
 
 from orchestrator.report.terminal import terminal
 
@@ -38,3 +38,12 @@ def test_what_is_missing_and_how_to_read_it_are_said(summary_of):
     text = " ".join(shown(summary_of({(BIG, "pgd", 0): None})).split())
     assert "1 of 16 evaluations missing: run `robust-sweep run tiny_study`" in text
     assert "Worst case: an example counts only if" in text
+
+
+def test_areas_and_measures_are_shown_before_the_headline(summary_of):
+    study = MEASURED.model_copy(update={"attacks": STUDY.attacks})
+    found = {f"a_rather_long_name_of_{k}": 0.5 for k in range(9)}
+    text = shown(summary_of(study=study, values={(BIG, "slopes", s): found for s in (0, 1)}), width=80)
+    assert text.index("Area under") < text.index("Measure slopes: name=gradients") < text.index("Clean accuracy and")
+    assert "…" not in text
+    assert text.count("0.5 ± 0") == len(found)

@@ -1,6 +1,7 @@
-"""A study of two rows, the baseline and a wider network."""
+"""A study of two rows, the baseline and a wider network; and the same rows measured."""
 
 from orchestrator.study import Study, Transfer
+from trainables.specs import measure_spec
 
 SMALL, BIG = "none width=4", "none width=8"
 STUDY = Study(
@@ -14,4 +15,12 @@ STUDY = Study(
     attacks={"fgsm": {"name": "fgsm", "eps": (0.1, 0.2)}, "pgd": {"name": "pgd", "eps": (0.1, 0.2)}},
     transfers={"from_small": Transfer(attack="pgd", source={"network.width": 4})},
     seeds=(0, 1),
+)
+
+MEASURED = STUDY.model_copy(
+    update={
+        "attacks": {},
+        "transfers": {},
+        "measures": {"slopes": measure_spec({"name": "gradients"})},
+    }
 )
