@@ -22,8 +22,9 @@ QUICKSTART = Study(
     baseline={"defense": "none"},
     attacks={
         "fgsm_linf": {"name": "fgsm", "norm": "linf", "eps": EPS},
-        "pgd_linf": {"name": "pgd", "norm": "linf", "eps": EPS, "steps": 40},
+        "pgd_linf": {"name": "pgd", "norm": "linf", "eps": (*EPS, 0.5), "steps": 40},
     },
+    measures={"gradients": {"name": "gradients"}},
     transfers={"transfer_pgd_linf": Transfer(attack="pgd_linf", source={"defense": "none"})},
     seeds=(0, 1),
     scales={

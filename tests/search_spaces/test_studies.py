@@ -1,10 +1,16 @@
 """Every named study expands at both scales, and says what it answers."""
 
+import numpy as np
 import pytest
+import torch
 
+from orchestrator.objectives import judged_by, objectives_of
 from orchestrator.plan import expand
+from orchestrator.space import search_space
 from orchestrator.study import SCALES
 from search_spaces import STUDIES
+from trainables.data import Images, Splits
+from trainables.training import build
 
 every_study = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
@@ -30,8 +36,108 @@ def test_its_quick_scale_is_on_bundled_data(study):
     assert {spec.dataset.name for spec in expand(study).trainings.values()} == {"digits"}
 
 
-def test_settings_at_test_time_never_retrain():
-    """wnll's Table 5 has 12 rows and 3 kinds of model."""
-    plan = expand(STUDIES["wnll_t5"], seeds=[0])
-    assert len(plan.variants) == 12
-    assert len(plan.trainings) == 3
+@pytest.mark.parametrize(
+    ("name", "rows", "models"),
+    [
+        pytest.param("rbf_cnn_t7", 4, 2, id="three beta2 of one rCNN+, and the source of transfers"),
+        pytest.param("rbf_cnn_t7_cifar10", 4, 2, id="the same on CIFAR-10"),
+        pytest.param("rbf_cnn_t4", 3, 3, id="two eps"),
+        pytest.param("wnll_t5", 12, 6, id="TVM at test or not"),
+        pytest.param("wnll_fig6a", 2, 2, id="six numbers of iterations"),
+    ],
+)
+@pytest.mark.parametrize("scale", SCALES)
+def test_axes_of_evaluation_alone_have_no_models_of_their_own(name, rows, models, scale):
+    plan = expand(STUDIES[name], scale=scale, seeds=[0])
+    assert (len(plan.variants), len(plan.trainings)) == (rows, models)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        pytest.param("rbf_cnn_t1", {"inference.beta2": [0.0, 1.0]}, id="beta2"),
+        pytest.param("rbf_cnn_t1", {"inference.passes": [1, 10]}, id="m"),
+        pytest.param("rbf_cnn_t1", {"attack.*_linf.eps": [0.1, 0.2, 0.3]}, id="eps"),
+        pytest.param("rbf_cnn_t1", {"attack.*.steps": 7}, id="attack steps"),
+        pytest.param("rbf_cnn_t1", {"attack.bpda_linf.eot_samples": 9}, id="draws of EOT"),
+        pytest.param("wnll_t5", {"inference.tvm": [None, {"lambda_tv": 0.1}]}, id="TVM at test"),
+    ],
+)
+def test_changing_an_axis_of_evaluation_trains_nothing_anew(name, setting):
+    before, after = expand(STUDIES[name]), expand(STUDIES[name], overrides=setting)
+    assert set(after.evaluations) - set(before.evaluations)
+    assert set(after.trainings) == set(before.trainings)
+
+
+def test_tables_of_one_paper_share_their_models():
+    """Five tables of rbf_cnn need rCNN, rCNN+, Madry's training and no defense, each once a seed."""
+    plans = [expand(STUDIES[f"rbf_cnn_t{number}"], seeds=[0]) for number in (1, 3, 4, 5, 7)]
+    assert len({model for plan in plans for model in plan.trainings}) == 4
+
+
+# Of the papers and, where they are silent, their authors' code: dataset, network, optimiser, lr, batch and epochs.
+TRAINED_AT_PAPER_SCALE = {
+    "rbf_mapping_t1": ("mnist", "cnn3", "adam", 1e-3, 128, {12}),
+    "rbf_mapping_fig3": ("mnist", "cnn3", "adam", 1e-3, 128, {12}),
+    "rbf_cnn_t1": ("mnist", "cnn4", "adam", 1e-3, 128, {100}),
+    "rbf_cnn_t1_cifar10": ("cifar10", "vgg16_dropout", "sgd", 0.1, 128, {600}),
+    "rbf_cnn_t2": ("mnist", "cnn4", "adam", 1e-3, 128, {85, 100}),
+    "rbf_cnn_t2_cifar10": ("cifar10", "vgg16_dropout", "sgd", 0.1, 128, {205, 600}),
+    "rbf_cnn_t7_cifar10": ("cifar10", "vgg16_dropout", "sgd", 0.1, 128, {600}),
+    "pcl_t3": ("fashion_mnist mnist", "cnn6 vgg19", "sgd", 0.1, 256, {350}),
+    "pcl_t3_cifar": ("cifar10 cifar100", "resnet110 vgg19", "sgd", 0.1, 256, {500}),
+    "pcl_t3_svhn": ("svhn", "resnet110 vgg19", "sgd", 0.1, 256, {500}),
+    "pcl_t4": ("cifar10", "resnet110", "sgd", 0.1, 256, {500}),
+    "pcl_t4_fashion_mnist": ("fashion_mnist", "cnn6", "sgd", 0.1, 256, {350}),
+    "pcl_t5": ("cifar10", "resnet110", "sgd", 0.1, 256, {500}),
+    "pcl_t6": ("mnist", "cnn6", "sgd", 0.1, 256, {350}),
+    "pcl_t7": ("cifar100", "resnet110", "sgd", 0.1, 256, {500}),
+    "pcl_t9": ("cifar10 cifar100", "resnet110", "sgd", 0.1, 256, {500}),
+    "pcl_t11": ("cifar10", "resnet110", "sgd", 0.1, 256, {500}),
+    "pcl_t12": ("cifar10", "resnet110", "sgd", 0.1, 256, {164, 300, 400}),
+    "afd_t1": ("mnist", "resnet5", "sgd", 0.1, 50, {300}),
+    "afd_t1_cifar": ("cifar10 cifar100", "resnet18", "sgd", 0.1, 64, {850}),
+    "wnll_t5": ("cifar10", "resnet56", "sgd", 0.1, 128, {800}),
+    "wnll_fig6b": ("cifar10", "resnet20", "sgd", 0.1, 128, {120}),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), TRAINED_AT_PAPER_SCALE.items(), ids=TRAINED_AT_PAPER_SCALE)
+def test_the_paper_scale_is_the_papers(name, expected):
+    specs = expand(STUDIES[name], scale="paper").trainings.values()
+    datasets, networks = ({getattr(spec, key).name for spec in specs} for key in ("dataset", "network"))
+    (optimisation,) = {(o.optimizer, o.lr, o.batch_size) for o in (spec.optimisation for spec in specs)}
+    found = (" ".join(sorted(datasets)), " ".join(sorted(networks)), *optimisation, {spec.epochs for spec in specs})
+    assert found == expected
+
+
+CHANNELS = {"cifar10": 3, "cifar100": 3, "svhn": 3}
+
+
+@every_study
+@pytest.mark.slow
+def test_every_model_can_be_built(study):
+    """On the meta device, which has shapes but no numbers."""
+    for scale in SCALES:
+        for spec in expand(study, scale=scale, seeds=[0]).trainings.values():
+            channels = CHANNELS.get(spec.dataset.name, 1)
+            side = 32 if channels == 3 else 28
+            none = Images(np.empty((0, channels, side, side), np.uint8), np.empty(0, np.int64))
+            classes = 100 if spec.dataset.name == "cifar100" else 10
+            with torch.device("meta"):
+                defense = build(spec, Splits(none, none, none, classes), "meta")
+            assert sum(p.numel() for p in defense.model.parameters()) > 0
+
+
+@pytest.mark.parametrize("name", sorted(name for name, study in STUDIES.items() if study.search))
+def test_every_corner_of_a_search_space_makes_a_spec_on_bundled_data(name):
+    space = search_space(STUDIES[name], scale="quick", overrides={}, seeds=None)
+    space = judged_by(space, objectives_of("", space))
+    plan = space.plan(space.corners())
+    assert {spec.dataset.name for spec in plan.trainings.values()} == {"digits"}
+
+
+@pytest.mark.parametrize("defense", ["madry", "trades", "rbf_mapping", "rbf_cnn", "pcl", "afd", "wnll"])
+def test_the_cross_paper_search_has_ranges_of_each_defense_s_own(defense):
+    space = search_space(STUDIES["cross_paper"], scale="quick", overrides={"defense": defense}, seeds=None)
+    assert any(key.startswith(("defense.", "inference.")) for key in space.ranges)
