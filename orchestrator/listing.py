@@ -38,6 +38,7 @@ def plan_view(plan: Plan, rest: Remainder) -> RenderableType:
         Text(f"scale {plan.scale}, seeds {', '.join(map(str, plan.seeds))}"),
         Text(),
         _counts(plan, rest),
+        *_craftings(plan),
         Text(),
         _axes(plan),
         Text(),
@@ -56,6 +57,13 @@ def _counts(plan: Plan, rest: Remainder) -> Table:
     ):
         table.add_row(name, str(total), str(cached), str(total - cached))
     return table
+
+
+def _craftings(plan: Plan) -> tuple[Text, ...]:
+    transferred = sum(spec.source is not None for spec in plan.evaluations.values())
+    if not transferred:
+        return ()
+    return (Text(f"{transferred} evaluations are transfers, of the examples of {len(plan.craftings)} craftings"),)
 
 
 def _axes(plan: Plan) -> Table:
@@ -90,6 +98,7 @@ def plan_json(plan: Plan, rest: Remainder) -> str:
             "axes": [{"key": a.key, "phase": a.phase, "values": a.values} for a in plan.axes],
             "rows": [{"label": v.label, "models": v.models} for v in plan.variants],
             "columns": plan.columns,
+            "craftings": sorted(plan.craftings),
             "trainings": _specs(plan.trainings, rest.trained),
             "evaluations": _specs(plan.evaluations, rest.evaluated),
         },

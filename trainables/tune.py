@@ -235,7 +235,7 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     name = spec.crafting_fingerprint
     if not bench.store.has("crafted", name):
         source, _ = bench.model(spec.source)
-        view = source.view(spec.attack.view)
+        view = source.view(spec.attack.view, source.Inference.model_validate(spec.source_inference))
         bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
     model = target.view("default", target.Inference.model_validate(spec.inference))
     clean = bench.clean(spec, model, images)
