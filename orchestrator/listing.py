@@ -77,9 +77,12 @@ def _rows(plan: Plan, rest: Remainder) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("row", "seed", "model", "trained", "evaluated"):
         table.add_column(heading)
+    cells: dict[tuple[str, int], list[str]] = {}
+    for (label, _, seed), fingerprint in plan.layout.items():
+        cells.setdefault((label, seed), []).append(fingerprint)
     for variant in plan.variants:
         for seed, model in variant.models.items():
-            wanted = [f for (label, _, s), f in plan.layout.items() if label == variant.label and s == seed]
+            wanted = cells[variant.label, seed]
             done = sum(fingerprint in rest.evaluated for fingerprint in wanted)
             label = variant.label + (" (baseline)" if plan.baselines.get(variant.label) == variant.label else "")
             trained = "yes" if model in rest.trained else "no"
