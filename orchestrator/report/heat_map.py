@@ -36,14 +36,13 @@ def _figure(summary: Summary, panels: Sequence[Matrix]) -> bytes:
     width = CELL_INCHES * len(panels[0].sources) + 0.4
     height = CELL_INCHES * len(panels[0].targets) + longest + 0.4
     size = (max(4.0, columns * width + longest + 1.0), rows * height)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, matrix in zip(grid.flat, panels, strict=False):
         image = _panel(axes, summary, matrix)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     figure.colorbar(image, ax=grid.ravel().tolist(), label="accuracy (%)", shrink=0.8)
-    figure.supxlabel("crafted on (framed: the row itself, white box)", fontsize=9)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
     return stream.getvalue()
@@ -62,5 +61,6 @@ def _panel(axes: Axes, summary: Summary, matrix: Matrix) -> AxesImage:
     image = axes.imshow(values, vmin=0, vmax=100, cmap="cividis")
     axes.set_xticks(range(len(matrix.sources)), matrix.sources, rotation=90, fontsize=8)
     axes.set_yticks(range(len(matrix.targets)), matrix.targets, fontsize=8)
+    axes.set_xlabel("crafted on (framed: itself)", fontsize=8)
     axes.set_title(f"{matrix.attack}, eps {eps_text(matrix.eps)}", fontsize=10)
     return image

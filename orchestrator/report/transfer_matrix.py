@@ -62,10 +62,10 @@ def matrix_sections(summary: Summary) -> tuple[Section, ...]:
 
 
 def _section(summary: Summary, matrix: Matrix) -> Section:
-    headings = tuple(Heading("crafted on", source) for source in matrix.sources)
+    headings = tuple(Heading("", source) for source in matrix.sources)
     rows = tuple((t, tuple(_entry(summary, matrix, t, s) for s in matrix.sources)) for t in matrix.targets)
     title = f"Transfer of {matrix.attack} at eps {eps_text(matrix.eps)}"
-    return Section(title, Table(_caption(matrix), headings, rows), None)
+    return Section(title, Table(_caption(matrix), headings, rows, "target, by source"), None)
 
 
 def _entry(summary: Summary, matrix: Matrix, target: str, source: str) -> Entry:
@@ -74,7 +74,9 @@ def _entry(summary: Summary, matrix: Matrix, target: str, source: str) -> Entry:
 
 
 def _caption(matrix: Matrix) -> str:
-    caption = f"Accuracy in % of each row on what a column's model of the same seed crafted; {WHITE_BOX} on itself"
+    caption = (
+        f"Accuracy in % of a row on what a column's model of the same seed crafted; {WHITE_BOX} itself, in white box"
+    )
     if set(matrix.sources) <= set(matrix.targets):
         return caption
     return f"{caption}. Of the variants with a column's settings, the one most like the row crafts"

@@ -48,7 +48,7 @@ def test_a_section_shows_it(summary):
         (SMALL, ["25.0 ± 0.0 *", "75.0 ± 0.0"]),
         (BIG, ["50.0 ± 0.0", "0.0 ± 0.0 *"]),
     ]
-    assert section.table.caption.endswith("* on itself")
+    assert section.table.caption.endswith("* itself, in white box")
 
 
 def test_sources_of_each_row_s_own_are_columns_by_what_selects_them(summary_of):
