@@ -32,10 +32,10 @@ def transfer_heat_maps(summary: Summary) -> dict[str, bytes]:
 def _figure(summary: Summary, panels: Sequence[Matrix]) -> bytes:
     columns = min(len(panels), PANELS_A_ROW)
     rows = math.ceil(len(panels) / columns)
-    longest = LABEL_INCHES * max(map(len, (*panels[0].targets, *panels[0].sources)))
+    beside, below = (LABEL_INCHES * max(map(len, labels)) for labels in (panels[0].targets, panels[0].sources))
     width = CELL_INCHES * len(panels[0].sources) + 0.4
-    height = CELL_INCHES * len(panels[0].targets) + longest + 0.4
-    size = (max(4.0, columns * width + longest + 1.0), rows * height)
+    height = CELL_INCHES * len(panels[0].targets) + below + 0.8
+    size = (max(4.0, columns * width + beside + 1.5), rows * height)
     figure = Figure(figsize=size, layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, matrix in zip(grid.flat, panels, strict=False):
