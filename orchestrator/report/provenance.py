@@ -13,6 +13,8 @@ from trainables.attacks.ascent import SteppedSpec
 from trainables.attacks.suite import SuiteSpec
 from trainables.specs import AttackSpec, MeasureSpec
 
+MEASURED = ("gpu_peak_mib",)
+
 
 def command(plan: Plan) -> str:
     """Return the command line that runs, or completes, this plan."""
@@ -92,10 +94,13 @@ def _sources(plan: Plan, column: str) -> dict[str, None]:
 
 
 def versions(provenance: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return each key's distinct values over records: more than one means mixed code or libraries."""
+    """Return each key's distinct values over records: more than one means mixed code or libraries.
+
+    What each record measured of itself is not among them.
+    """
     seen: dict[str, set[str]] = {}
     for record in provenance:
-        for key, value in flatten(record).items():
+        for key, value in flatten({k: v for k, v in record.items() if k not in MEASURED}).items():
             seen.setdefault(key, set()).add(value if isinstance(value, str) else json.dumps(value))
     return {key: sorted(values) for key, values in sorted(seen.items())}
 

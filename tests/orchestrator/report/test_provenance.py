@@ -61,3 +61,7 @@ def test_sources_that_differ_by_row_are_named_by_what_selects_them():
 def test_versions_that_differ_are_all_listed():
     records = [{"torch": "2.13", "code": {"dirty": False}}, {"torch": "2.14"}, {}]
     assert versions(records) == {"code.dirty": ["false"], "torch": ["2.13", "2.14"]}
+
+
+def test_what_a_unit_took_is_no_version():
+    assert versions([{"torch": "2.13", "gpu_peak_mib": 7}, {"torch": "2.13", "gpu_peak_mib": 9}]) == {"torch": ["2.13"]}
