@@ -72,6 +72,7 @@ def run(
     if not search.wants_more:
         return SweepResult()
     with Claims(search.store) as claims, sweep.connected(resources) as nodes:
+        resources = sweep.packed(resources)
         slots = resources.slots(nodes)
         search.begin(slots, listeners, told, peers=claims)
         if search.exhausted:

@@ -76,6 +76,8 @@ def run_study(
         with console.status("writing to MLflow"):
             tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
     _say_failures(result.failures, console)
+    if result.gpu_peak_mib:
+        console.print(f"GPU memory: a trial's tensors took up to {result.gpu_peak_mib} MiB, beside CUDA's own context")
     if code == INTERRUPTED or result.was_interrupted:
         console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
     say_mlflow(uri, tracker.error, console)

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from orchestrator.claims import Claims
+from orchestrator.packing import SHARES
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
 from orchestrator.schedule import Schedule
@@ -27,6 +28,7 @@ from orchestrator.watch import Listener, Source, SweepResult, Watch, tell
 from trainables.data import Splits, load
 from trainables.errors import InputError
 from trainables.failures import class_of_dead_process
+from trainables.memory import total_memory
 from trainables.randomness import seeded
 from trainables.specs import TrainingSpec
 from trainables.training import build
@@ -45,6 +47,7 @@ RAY_ENVIRONMENT = {
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
+ASK_SECONDS = 120.0
 THIS_MACHINE = Resources()
 
 
@@ -70,6 +73,7 @@ def run(
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
+        resources = packed(resources)
         slots = resources.slots(nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
@@ -117,6 +121,28 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def packed(resources: Resources, *, ask: Callable[[], int] = total_memory) -> Resources:
+    """Return resources whose share of a GPU is known; `ask` says on a node how many bytes one of its GPUs has.
+
+    Ray does not say it. GPUs of one node are taken to be alike.
+    """
+    if resources.gpu_memory_per_trial is None:
+        return resources
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    task = ray.remote(num_cpus=0, num_gpus=1 / SHARES, max_retries=0)(ask)
+    asked = [task.options(scheduling_strategy=On(node, soft=False)).remote() for node in nodes]
+    try:
+        return resources.packed(ray.get(asked, timeout=ASK_SECONDS))
+    except (ray.exceptions.RayError, TimeoutError) as error:
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+        raise InputError(
+            f"the memory of the GPUs could not be asked for ({reason}): give a trial's share by --gpus-per-trial"
+        ) from None
 
 
 def _check_reachable(address: str | None) -> None:

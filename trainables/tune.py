@@ -32,6 +32,7 @@ from trainables.defenses import Defense
 from trainables.evaluation import Clean, Outcome, classify, evaluate_clean, evaluate_suite, outcome_of
 from trainables.failures import describe
 from trainables.measures import measured
+from trainables.memory import let_go, peak_memory
 from trainables.randomness import seeded
 from trainables.specs import DatasetSpec, EvaluationSpec, MeasureSpec, TrainingSpec
 from trainables.statetree import pack, unpack
@@ -68,12 +69,10 @@ class Bench:
         return self._splits[spec.key]
 
     def forget(self) -> None:
-        """Let go of models and crafted images, and of the GPU memory that others may need."""
+        """Let go of models and crafted images."""
         self._models.clear()
         self._crafted.clear()
         self._clean.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def crafted(self, name: str) -> dict[str, torch.Tensor]:
         """Return a transfer source's images; the last ones are kept for its other targets."""
@@ -119,6 +118,7 @@ class Unit(tune.Trainable):
         self._steps: Iterator[Result] = iter(())  # let go of the last unit before the next one takes memory
         if new_config["kind"] == "train":
             self._bench.forget()
+        let_go(self._bench.device)
         self._steps = WORK[new_config["kind"]](new_config, self._bench)
         return True
 
@@ -128,7 +128,7 @@ class Unit(tune.Trainable):
         What a new process or another moment may mend (the GPU, the store) is raised, so that Tune tries again.
         """
         try:
-            return next(self._steps)
+            return next(self._steps) | peak_memory(self._bench.device)
         except (torch.OutOfMemoryError, torch.AcceleratorError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
@@ -235,7 +235,7 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     name = spec.crafting_fingerprint
     if not bench.store.has("crafted", name):
         source, _ = bench.model(spec.source)
-        view = source.view(spec.attack.view)
+        view = source.view(spec.attack.view, source.Inference.model_validate(spec.source_inference))
         bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
     model = target.view("default", target.Inference.model_validate(spec.inference))
     clean = bench.clean(spec, model, images)
