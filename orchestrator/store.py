@@ -129,7 +129,7 @@ class Store:
     def check_writable(self) -> None:
         """Write and delete a probe; raise InputError if the root cannot be written."""
         try:
-            probe = f"probe-{uuid.uuid4().hex}"
+            probe = f"probe.{uuid.uuid4().hex}.tmp"
             self._write(probe, b"")
             fs, root = self.filesystem()
             fs.delete_file(f"{root}/{probe}")
@@ -316,11 +316,16 @@ class Store:
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         aside = f"{path}.{uuid.uuid4().hex}.tmp"
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk is not to be filled with halves
+                os.unlink(aside)
+            raise
 
 
 @functools.cache

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import socket
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from orchestrator.claims import Claims
+from orchestrator.litter import TUNE, clear_litter
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
 from orchestrator.schedule import Schedule
@@ -70,11 +70,13 @@ def run(
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
+        clear_litter(store)
         slots = resources.slots(nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
-        return fit(Watch(schedule, store, listeners), datasets, resources, slots=slots, state_seconds=state_seconds)
+        watch = Watch(schedule, store, listeners)
+        return fit(watch, datasets, resources, driver=claims.driver, slots=slots, state_seconds=state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -135,10 +137,14 @@ def fit(
     datasets: Mapping[str, Splits],
     resources: Resources,
     *,
+    driver: str,
     slots: int,
     state_seconds: float = STATE_SECONDS,
 ) -> SweepResult:
-    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there."""
+    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there.
+
+    `driver` names Tune's folder, so that others see whose it is.
+    """
     import ray
     from ray import tune
 
@@ -152,7 +158,6 @@ def fit(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    name = f"sweep-{uuid.uuid4().hex[:8]}"
     filesystem, folder = watch.store.filesystem()
     tuner = tune.Tuner(
         unit,
@@ -164,9 +169,9 @@ def fit(
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name=name,
+            name=driver,
             storage_filesystem=filesystem,
-            storage_path=f"{folder}/tune",
+            storage_path=f"{folder}/{TUNE}",
             verbose=0,
             stop=lambda _, result: watch.stops(result["config"], result),
             callbacks=[_callback(watch)],
@@ -178,7 +183,7 @@ def fit(
         tuner.fit()
     finally:
         with contextlib.suppress(OSError):
-            filesystem.delete_dir(f"{folder}/tune/{name}")
+            filesystem.delete_dir(f"{folder}/{TUNE}/{driver}")
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
 

@@ -13,7 +13,7 @@ from trainables.defenses import DEFENSES
 from trainables.evaluation import evaluate_attacked
 from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
 from trainables.training import TrainingRun, on_device
-from trainables.tune import Bench, train
+from trainables.tune import Bench, evaluate, train
 
 PGD = {"name": "pgd", "eps": (0.02, 0.05), "steps": 2}
 
@@ -68,3 +68,23 @@ def test_a_probe_measures_the_model_as_it_is_after_its_epochs_and_only_then(few,
     outcomes = evaluate_attacked(model, model, images, labels, attack=probe.evaluation.attack, seed=2)
     expected = sum(outcome.correct.mean() for outcome in outcomes) / 2
     assert [result.get("probed") for result in results] == [None, expected, None, None]
+
+
+def test_a_unit_that_is_started_again_does_only_what_the_store_lacks(few, tmp_path):
+    """As after the death of a worker, whose unit is started again as it was."""
+    spec = spec_of("none", epochs=1)
+    clean, attacked = (EvaluationSpec(model=spec.fingerprint, attack=attack, examples=24) for attack in (None, PGD))
+    unit = Unit("evaluate", evaluations=(clean, attacked))
+    bench = Bench(Store(tmp_path), {}, math.inf, "cpu", _splits={spec.dataset.key: few})
+    trained = list(train(Unit(spec.fingerprint, spec).config(), bench))
+    bench.store.save_state(spec.fingerprint, {"left": torch.zeros(1)}, {})
+    first = next(evaluate(unit.config(), bench))
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.parent.name != "states"}
+    assert len(written) == 2
+    assert list(train(Unit(spec.fingerprint, spec).config(), bench)) == trained
+    assert bench.store.fingerprints("states") == set()
+    again = list(evaluate(unit.config(), bench))
+    assert again[0] == first
+    assert [result["done"] for result in again] == [False, True]
+    assert bench.store.fingerprints("records") == {clean.fingerprint, attacked.fingerprint}
+    assert {path: path.stat().st_mtime_ns for path in written} == written
