@@ -6,8 +6,6 @@ import logging
 import re
 from pathlib import Path
 
-import pyarrow.fs
-
 from orchestrator import claims
 from orchestrator.store import KINDS, Store
 
@@ -30,18 +28,13 @@ def clear_litter(store: Store) -> None:
             store.delete_file(name)
         for fingerprint in store.fingerprints("states") & store.fingerprints("checkpoints"):
             store.delete("states", fingerprint)
-        _clear_tune(store, {Path(name).stem for name in living})
+        own = {f"{TUNE}/{Path(name).stem}" for name in living}
+        for folder in set(store.folders(TUNE)) - own:
+            store.delete_folder(folder)
         if store.is_local and len(living) == 1:
             _clear_half_written(Path(store.root))
     except OSError:
         logger.warning("what killed drivers left could not be deleted", exc_info=True)
-
-
-def _clear_tune(store: Store, living: set[str]) -> None:
-    fs, root = store.filesystem()
-    for info in fs.get_file_info(pyarrow.fs.FileSelector(f"{root}/{TUNE}", allow_not_found=True)):
-        if info.type == pyarrow.fs.FileType.Directory and info.base_name not in living:
-            fs.delete_dir(info.path)
 
 
 def _clear_half_written(root: Path) -> None:

@@ -284,6 +284,19 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             fs.delete_file(f"{root}/{name}")
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the name of each folder in a folder under the root."""
+        fs, root = self.filesystem()
+        selector = pa.fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
+        found = [info for info in fs.get_file_info(selector) if info.type == pa.fs.FileType.Directory]
+        return [f"{folder}/{info.base_name}" for info in found]
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder under the root, with all that is in it, if it is there."""
+        fs, root = self.filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            fs.delete_dir(f"{root}/{name}")
+
     def _path(self, kind: str, fingerprint: str) -> str:
         return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
 

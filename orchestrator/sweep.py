@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -183,7 +185,7 @@ def fit(
         tuner.fit()
     finally:
         with contextlib.suppress(OSError):
-            filesystem.delete_dir(f"{folder}/{TUNE}/{driver}")
+            watch.store.delete_folder(f"{TUNE}/{driver}")
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
 
@@ -234,11 +236,31 @@ def _callback(watch: Watch) -> Any:
 
 
 def _process_failure(trial: Any) -> dict[str, str]:
-    """Say why a worker process died, from what Tune wrote of it."""
+    """Say why a worker process died, and where its output lies, from what Tune wrote of it."""
     try:
         with open(trial.error_file) as file:
             text = file.read()
     except (OSError, TypeError):
         text = ""
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
-    return {"class": class_of_dead_process(text), "error": last.strip(), "traceback": text}
+    return {
+        "class": class_of_dead_process(text),
+        "error": last.strip(),
+        "traceback": text,
+        "log": _log_of_dead_process(text),
+    }
+
+
+def _log_of_dead_process(text: str) -> str:
+    """Return the address and the log of the last process that Ray names; "" if it names none, as of a lost node."""
+    import ray
+
+    named = re.findall(r"^\s*pid: (\d+)$.*?^\s*ip: (\S+)$", text, re.DOTALL | re.MULTILINE)
+    if not named:
+        return ""
+    pid, address = named[-1]
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    pattern = f"worker-*-{pid}.err"
+    is_here = address == ray.util.get_node_ip_address()
+    return f"{address}:{next(logs.glob(pattern), logs / pattern) if is_here else logs / pattern}"
