@@ -108,12 +108,13 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        local: dict[str, Any] = {}
-        if not (resources.address or os.environ.get("RAY_ADDRESS")):
-            local = {"include_dashboard": False}
+        address, local = resources.address or os.environ.get("RAY_ADDRESS"), {}
+        if not address:
+            # without an address Ray would join whatever cluster was started on this machine
+            address, local = "local", {"include_dashboard": False}
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else is to reach a Ray of this process
         try:
-            ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
     try:
