@@ -43,10 +43,11 @@ def run_study(
     download: bool,
     console: Console,
     retry_failed: bool = False,
+    state_seconds: float = sweep.STATE_SECONDS,
 ) -> int:
     """Run what is missing, write the report, bring MLflow up to date; return the process's exit code.
 
-    `retry_failed` runs only what was tried before and failed.
+    `retry_failed` runs only what was tried before and failed; `state_seconds` is as of `sweep.run`.
     """
     resources.check()
     store.check_writable()
@@ -68,7 +69,15 @@ def run_study(
     code = FAILED
     try:
         with Progress(console) as progress:
-            result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker), rest=rest)
+            result = sweep.run(
+                plan,
+                store,
+                datasets,
+                resources=resources,
+                listeners=(progress, tracker),
+                state_seconds=state_seconds,
+                rest=rest,
+            )
         rest = remainder(plan, store)
         code = _code(rest, result)
         files = _publish(plan, store, console, again=True)

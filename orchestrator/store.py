@@ -129,7 +129,7 @@ class Store:
     def check_writable(self) -> None:
         """Write and delete a probe; raise InputError if the root cannot be written."""
         try:
-            probe = f"probe-{uuid.uuid4().hex}"
+            probe = f"probe.{uuid.uuid4().hex}.tmp"
             self._write(probe, b"")
             fs, root = self.filesystem()
             fs.delete_file(f"{root}/{probe}")
@@ -284,6 +284,19 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             fs.delete_file(f"{root}/{name}")
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the name of each folder in a folder under the root."""
+        fs, root = self.filesystem()
+        selector = pa.fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
+        found = [info for info in fs.get_file_info(selector) if info.type == pa.fs.FileType.Directory]
+        return [f"{folder}/{info.base_name}" for info in found]
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder under the root, with all that is in it, if it is there."""
+        fs, root = self.filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            fs.delete_dir(f"{root}/{name}")
+
     def _path(self, kind: str, fingerprint: str) -> str:
         return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
 
@@ -316,11 +329,16 @@ class Store:
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         aside = f"{path}.{uuid.uuid4().hex}.tmp"
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk is not to be filled with halves
+                os.unlink(aside)
+            raise
 
 
 @functools.cache

@@ -9,16 +9,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from orchestrator.claims import Claims
+from orchestrator.litter import TUNE, clear_litter
 from orchestrator.packing import SHARES
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
@@ -74,11 +76,13 @@ def run(
         store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
         resources = packed(resources)
+        clear_litter(store)
         slots = resources.slots(nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
-        return fit(Watch(schedule, store, listeners), datasets, resources, slots=slots, state_seconds=state_seconds)
+        watch = Watch(schedule, store, listeners)
+        return fit(watch, datasets, resources, driver=claims.driver, slots=slots, state_seconds=state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -108,12 +112,13 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        local: dict[str, Any] = {}
-        if not (resources.address or os.environ.get("RAY_ADDRESS")):
-            local = {"include_dashboard": False}
+        address, local = resources.address or os.environ.get("RAY_ADDRESS"), {}
+        if not address:
+            # without an address Ray would join whatever cluster was started on this machine
+            address, local = "local", {"include_dashboard": False}
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else is to reach a Ray of this process
         try:
-            ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
     try:
@@ -161,10 +166,14 @@ def fit(
     datasets: Mapping[str, Splits],
     resources: Resources,
     *,
+    driver: str,
     slots: int,
     state_seconds: float = STATE_SECONDS,
 ) -> SweepResult:
-    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there."""
+    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there.
+
+    `driver` names Tune's folder, so that others see whose it is.
+    """
     import ray
     from ray import tune
 
@@ -178,7 +187,6 @@ def fit(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    name = f"sweep-{uuid.uuid4().hex[:8]}"
     filesystem, folder = watch.store.filesystem()
     tuner = tune.Tuner(
         unit,
@@ -190,9 +198,9 @@ def fit(
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name=name,
+            name=driver,
             storage_filesystem=filesystem,
-            storage_path=f"{folder}/tune",
+            storage_path=f"{folder}/{TUNE}",
             verbose=0,
             stop=lambda _, result: watch.stops(result["config"], result),
             callbacks=[_callback(watch)],
@@ -204,7 +212,7 @@ def fit(
         tuner.fit()
     finally:
         with contextlib.suppress(OSError):
-            filesystem.delete_dir(f"{folder}/tune/{name}")
+            watch.store.delete_folder(f"{TUNE}/{driver}")
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
 
@@ -255,11 +263,31 @@ def _callback(watch: Watch) -> Any:
 
 
 def _process_failure(trial: Any) -> dict[str, str]:
-    """Say why a worker process died, from what Tune wrote of it."""
+    """Say why a worker process died, and where its output lies, from what Tune wrote of it."""
     try:
         with open(trial.error_file) as file:
             text = file.read()
     except (OSError, TypeError):
         text = ""
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
-    return {"class": class_of_dead_process(text), "error": last.strip(), "traceback": text}
+    return {
+        "class": class_of_dead_process(text),
+        "error": last.strip(),
+        "traceback": text,
+        "log": _log_of_dead_process(text),
+    }
+
+
+def _log_of_dead_process(text: str) -> str:
+    """Return the address and the log of the last process that Ray names; "" if it names none, as of a lost node."""
+    import ray
+
+    named = re.findall(r"^\s*pid: (\d+)$.*?^\s*ip: (\S+)$", text, re.DOTALL | re.MULTILINE)
+    if not named:
+        return ""
+    pid, address = named[-1]
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    pattern = f"worker-*-{pid}.err"
+    is_here = address == ray.util.get_node_ip_address()
+    return f"{address}:{next(logs.glob(pattern), logs / pattern) if is_here else logs / pattern}"

@@ -97,3 +97,23 @@ def test_a_source_crafts_under_its_own_settings_at_test_time(few, tmp_path):
         expected = craft(view, images, labels, attack=asked[0].attack, seed=0)
     assert all(torch.equal(linear[eps], images) for eps, images in expected.items())
     assert not any(torch.equal(default[eps], images) for eps, images in expected.items())
+
+
+def test_a_unit_that_is_started_again_does_only_what_the_store_lacks(few, tmp_path):
+    """As after the death of a worker, whose unit is started again as it was."""
+    spec = spec_of("none", epochs=1)
+    clean, attacked = (EvaluationSpec(model=spec.fingerprint, attack=attack, examples=24) for attack in (None, PGD))
+    unit = Unit("evaluate", evaluations=(clean, attacked))
+    bench = Bench(Store(tmp_path), {}, math.inf, "cpu", _splits={spec.dataset.key: few})
+    trained = list(train(Unit(spec.fingerprint, spec).config(), bench))
+    bench.store.save_state(spec.fingerprint, {"left": torch.zeros(1)}, {})
+    first = next(evaluate(unit.config(), bench))
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.parent.name != "states"}
+    assert len(written) == 2
+    assert list(train(Unit(spec.fingerprint, spec).config(), bench)) == trained
+    assert bench.store.fingerprints("states") == set()
+    again = list(evaluate(unit.config(), bench))
+    assert again[0] == first
+    assert [result["done"] for result in again] == [False, True]
+    assert bench.store.fingerprints("records") == {clean.fingerprint, attacked.fingerprint}
+    assert {path: path.stat().st_mtime_ns for path in written} == written
