@@ -6,11 +6,11 @@ resuming, and Tune's own experiment state is thrown away.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
+import secrets
 import socket
-import uuid
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -99,15 +99,15 @@ def check_builds(plan: Plan, rest: Remainder, datasets: Mapping[str, Splits]) ->
 def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     """Yield the resources of each living node; shut Ray down afterwards if it was started here."""
     os.environ.update({k: v for k, v in RAY_ENVIRONMENT.items() if k not in os.environ})
+    is_local = not (resources.address or os.environ.get("RAY_ADDRESS"))
+    if is_local:
+        _shut_others_out()
     import ray
 
     ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        local: dict[str, Any] = {}
-        if not (resources.address or os.environ.get("RAY_ADDRESS")):
-            local = {"include_dashboard": False}
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else is to reach a Ray of this process
+        local: dict[str, Any] = {"include_dashboard": False} if is_local else {}
         try:
             ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError) as error:
@@ -117,6 +117,16 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _shut_others_out() -> None:
+    """Let a Ray of this process listen on loopback alone, to those who know its token: who reaches Ray runs code.
+
+    The first name is a switch of Ray's that it turns by itself on Windows and macOS; it reads it when it is imported.
+    """
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _check_reachable(address: str | None) -> None:
@@ -147,38 +157,32 @@ def fit(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     shared = {key: ray.put(splits) for key, splits in datasets.items()}
     device = "cuda" if resources.gpus_per_trial else "cpu"
-    bench = trainable.Bench(watch.store, shared, state_seconds, device)
+    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device)
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    name = f"sweep-{uuid.uuid4().hex[:8]}"
-    filesystem, folder = watch.store.filesystem()
-    tuner = tune.Tuner(
-        unit,
-        tune_config=tune.TuneConfig(
-            search_alg=_searcher(watch.source),
-            num_samples=-1,
-            max_concurrent_trials=slots,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_filesystem=filesystem,
-            storage_path=f"{folder}/tune",
-            verbose=0,
-            stop=lambda _, result: watch.stops(result["config"], result),
-            callbacks=[_callback(watch)],
-            failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    )
-    try:
+    # Tune's own files, which nobody reads, are pickles, and lie where they cost an object store no requests.
+    with tempfile.TemporaryDirectory(prefix="robust-sweep-", ignore_cleanup_errors=True) as aside:
+        tuner = tune.Tuner(
+            unit,
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(watch.source),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=aside,
+                verbose=0,
+                stop=lambda _, result: watch.stops(result["config"], result),
+                callbacks=[_callback(watch)],
+                failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
         tuner.fit()
-    finally:
-        with contextlib.suppress(OSError):
-            filesystem.delete_dir(f"{folder}/tune/{name}")
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
 
