@@ -107,9 +107,10 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        local: dict[str, Any] = {"include_dashboard": False} if is_local else {}
+        # "local": without it Ray joins whatever cluster was started on this machine, anybody's
+        where = {"address": "local", "include_dashboard": False} if is_local else {"address": resources.address}
         try:
-            ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
     try:
