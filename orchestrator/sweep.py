@@ -6,6 +6,7 @@ resuming, and Tune's own experiment state is thrown away.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -42,6 +43,16 @@ RAY_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+# What opens an S3 root; a driver's goes to its workers with the store.
+KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
@@ -158,7 +169,9 @@ def fit(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     shared = {key: ray.put(splits) for key, splits in datasets.items()}
     device = "cuda" if resources.gpus_per_trial else "cpu"
-    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device)
+    keys = {name: os.environ[name] for name in KEYS if name in os.environ}
+    _keep_keys_out_of_logs()
+    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device, keys)
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
@@ -186,6 +199,14 @@ def fit(
         tuner.fit()
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
+
+
+def _keep_keys_out_of_logs() -> None:
+    """Keep Tune from giving AWS' keys to workers as a runtime environment, which each node writes into its logs."""
+    with contextlib.suppress(ImportError, AttributeError):  # it is no public part of Ray
+        from ray.tune.execution import class_cache
+
+        class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
 
 
 def _searcher(source: Source) -> Any:
