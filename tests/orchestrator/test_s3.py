@@ -105,10 +105,15 @@ def test_a_key_that_is_wrong_is_refused_at_once(s3, store):
     assert "sEcReT" not in str(refused.value) + str(unread.value)
 
 
-def test_a_server_that_is_away_is_refused_with_a_message(door, uri, mine, s3, tmp_path):
+def test_a_server_that_is_away_is_refused(door, uri):
     door.shut()
     with pytest.raises(InputError, match=r"that can be written: .*NETWORK_CONNECTION"):
         Store(uri).check_writable()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_ends_a_command_with_a_message(door, uri, mine, s3, tmp_path):
+    door.shut()
     for command in ("status", "run"):
         output = robust_sweep(command, mine[0], "--root", uri, cwd=tmp_path, environment=s3.environment, code=2)
         assert output.startswith("error: root 's3://AKIAROBUSTSWEEP:***@bucket/"), output
@@ -218,6 +223,20 @@ def test_workers_on_ray_reach_the_root_and_a_server_that_goes_away_costs_nothing
     assert store.fingerprints("failures") == store.fingerprints("states") == set()
     fs, root = store.filesystem()
     assert {info.path.removeprefix(f"{root}/").partition("/")[0] for info in _all(fs, root)} <= {*KINDS, FOLDER}
+
+
+@pytest.mark.slow
+def test_keys_and_endpoint_of_the_drivers_environment_reach_workers_that_have_none(
+    ray_session, s3, store, mine, monkeypatch
+):
+    for name in sweep.KEYS:
+        if name in s3.environment:
+            monkeypatch.setenv(name, s3.environment[name])
+    plan = expand(mine[1].study, overrides={"defense": "none", "epochs": 1})
+    short = Store(f"s3://{store.filesystem()[1]}")
+    result = sweep.run(plan, short, sweep.load_datasets(plan, remainder(plan, short)))
+    assert result.failures == {}
+    assert remainder(plan, store).is_empty
 
 
 @pytest.mark.slow

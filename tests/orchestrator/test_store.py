@@ -365,3 +365,6 @@ def test_nothing_imports_a_pickler_or_calls_torch_load(package):
             assert not {name.partition(".")[0] for name in names} & PICKLERS, f"{file}:{node.lineno}"
             call = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
             assert not (call and (node.value.id, node.attr) in {("torch", "load"), ("torch", "save")}), file
+            assert not (isinstance(node, ast.ImportFrom) and node.module == "torch" and names & {"load", "save"}), file
+            assert not (isinstance(node, ast.keyword) and node.arg in {"weights_only", "allow_pickle"}), file
+            assert not (isinstance(node, ast.Attribute) and node.attr in {"read_pickle", "to_pickle"}), file
