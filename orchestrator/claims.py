@@ -29,7 +29,8 @@ class Claims:
     """One driver's claims on a store; a context manager that keeps them alive. Safe for its own heartbeat alone."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.name = store, f"{FOLDER}/{uuid.uuid4().hex}.json"
+        self.driver = uuid.uuid4().hex
+        self.store, self.name = store, f"{FOLDER}/{self.driver}.json"
         self._since: dict[str, float] = {}
         self._has_met = False  # another driver, at any time; until then nobody else puts anything into the store
         self._at_first: set[str] | None = None  # what was in the store at the first look
@@ -94,12 +95,11 @@ class Claims:
 
     def _others(self) -> dict[str, float]:
         """Return what other living drivers have claimed, and since when."""
-        files = self.store.files(FOLDER)
-        now = max((changed for _, changed in files), default=0.0)  # this driver's own beat is among them
         found: dict[str, float] = {}
-        self._has_met = self._has_met or any(name != self.name for name, _ in files)
-        for name, changed in files:
-            if name != self.name and now - changed < STALE_SECONDS:
+        living, dead = drivers(self.store)
+        self._has_met = self._has_met or {*living, *dead} != {self.name}
+        for name in living:
+            if name != self.name:
                 found |= json.loads(self.store.read_file(name) or b"{}")
         return found
 
@@ -115,3 +115,11 @@ class Claims:
                 self._others()  # lest one should come and go unseen
             except OSError:  # the next beat may reach the store again
                 logger.warning("this driver's claims could not be renewed", exc_info=True)
+
+
+def drivers(store: Store) -> tuple[list[str], list[str]]:
+    """Return the files of the drivers that live, and of those that are dead, as a driver sees them."""
+    files = store.files(FOLDER)
+    now = max((changed for _, changed in files), default=0.0)  # the looking driver's own beat is among them
+    dead = [name for name, changed in files if now - changed >= STALE_SECONDS]
+    return [name for name, _ in files if name not in dead], dead

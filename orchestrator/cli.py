@@ -64,6 +64,10 @@ Address = Annotated[
 ]
 CpusPerTrial = Annotated[float, typer.Option(help="CPUs a trial reserves.")]
 GpusPerTrial = Annotated[float, typer.Option(help="GPUs a trial reserves, e.g. 0.25 to pack four on one.")]
+GpuMemoryPerTrial = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory that a trial needs, e.g. 6GiB; as many share a GPU as it has room for."),
+]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; as many as fit unless given.")]
 TrackingUri = Annotated[
     str | None,
@@ -122,6 +126,7 @@ def run(
     address: Address = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = 0.0,
+    gpu_memory_per_trial: GpuMemoryPerTrial = None,
     max_concurrent: MaxConcurrent = None,
     tracking_uri: TrackingUri = None,
     data: Data = DEFAULT_DATA,
@@ -135,11 +140,13 @@ def run(
     [dim]robust-sweep run quickstart --set dataset=parquet:path/to/images --set epochs=3[/]
     [dim]robust-sweep run my_study.py:STUDY --address auto --gpus-per-trial 0.5[/]
     """
+    from orchestrator.packing import parse_memory
     from orchestrator.resources import Resources
     from orchestrator.session import run_study
     from orchestrator.store import Store
 
-    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent)
+    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
+    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, memory)
     store = Store(root)
     expanded = _expand(study, settings, seeds, scale, store)
     code = run_study(
@@ -205,6 +212,7 @@ def search(
     address: Address = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = 0.0,
+    gpu_memory_per_trial: GpuMemoryPerTrial = None,
     max_concurrent: MaxConcurrent = None,
     tracking_uri: TrackingUri = None,
     data: Data = DEFAULT_DATA,
@@ -217,11 +225,13 @@ def search(
     [dim]robust-sweep search cross_paper --set defense=trades --objectives robust_accuracy:pgd_linf --pruner asha[/]
     """
     from orchestrator.lookup import find_study
+    from orchestrator.packing import parse_memory
     from orchestrator.resources import Resources
     from orchestrator.search_session import Request, run_search
     from orchestrator.settings import parse_assignments, parse_seeds
     from orchestrator.store import Store
 
+    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
     store = Store(root)
     request = Request(
         asked=study,
@@ -240,7 +250,7 @@ def search(
     code = run_search(
         request,
         store,
-        resources=Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent),
+        resources=Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, memory),
         tracking_uri=tracking_uri,
         data_folder=data,
         download=download,

@@ -141,7 +141,7 @@ class Store:
     def check_writable(self) -> None:
         """Write and delete a probe; raise InputError if the root cannot be written."""
         try:
-            probe = f"probe-{uuid.uuid4().hex}"
+            probe = f"probe.{uuid.uuid4().hex}.tmp"
             self._write(probe, b"")
             self.delete_file(probe)
         except OSError as error:
@@ -314,6 +314,17 @@ class Store:
 
         return self._ask(whole)
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the name of each folder in a folder under the root."""
+        found = [info for info in self._listed(folder) if info.type == pa.fs.FileType.Directory]
+        return [f"{folder}/{info.base_name}" for info in found]
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder under the root, with all that is in it, if it is there."""
+        fs, root = self.filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(lambda: fs.delete_dir(f"{root}/{name}"))
+
     def _path(self, kind: str, fingerprint: str) -> str:
         return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
 
@@ -338,11 +349,16 @@ class Store:
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         aside = f"{path}.{uuid.uuid4().hex}.tmp"
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk is not to be filled with halves
+                os.unlink(aside)
+            raise
 
 
 def _put(fs: pa.fs.FileSystem, path: str, content: bytes | pa.Buffer) -> None:

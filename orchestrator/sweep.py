@@ -9,17 +9,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import socket
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from orchestrator.claims import Claims
+from orchestrator.litter import clear_litter
+from orchestrator.packing import SHARES
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
 from orchestrator.schedule import Schedule
@@ -28,6 +33,7 @@ from orchestrator.watch import Listener, Source, SweepResult, Watch, tell
 from trainables.data import Splits, load
 from trainables.errors import InputError
 from trainables.failures import class_of_dead_process
+from trainables.memory import total_memory
 from trainables.randomness import seeded
 from trainables.specs import TrainingSpec
 from trainables.training import build
@@ -56,6 +62,7 @@ KEYS = (
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
+ASK_SECONDS = 120.0
 THIS_MACHINE = Resources()
 
 
@@ -81,11 +88,14 @@ def run(
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
+        resources = packed(resources)
+        clear_litter(store)
         slots = resources.slots(nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
-        return fit(Watch(schedule, store, listeners), datasets, resources, slots=slots, state_seconds=state_seconds)
+        watch = Watch(schedule, store, listeners)
+        return fit(watch, datasets, resources, slots=slots, state_seconds=state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -111,15 +121,17 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     """Yield the resources of each living node; shut Ray down afterwards if it was started here."""
     os.environ.update({k: v for k, v in RAY_ENVIRONMENT.items() if k not in os.environ})
     is_local = not (resources.address or os.environ.get("RAY_ADDRESS"))
-    if is_local:
+    imported = sys.modules.get("ray")
+    ours = imported is None or not imported.is_initialized()
+    if ours and is_local:
         _shut_others_out()
     import ray
 
-    ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        # "local": without it Ray joins whatever cluster was started on this machine, anybody's
-        where = {"address": "local", "include_dashboard": False} if is_local else {"address": resources.address}
+        address = resources.address or os.environ.get("RAY_ADDRESS")
+        # without an address Ray would join whatever cluster was started on this machine
+        where = {"address": "local", "include_dashboard": False} if is_local else {"address": address}
         try:
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
@@ -139,6 +151,28 @@ def _shut_others_out() -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def packed(resources: Resources, *, ask: Callable[[], int] = total_memory) -> Resources:
+    """Return resources whose share of a GPU is known; `ask` says on a node how many bytes one of its GPUs has.
+
+    Ray does not say it. GPUs of one node are taken to be alike.
+    """
+    if resources.gpu_memory_per_trial is None:
+        return resources
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    task = ray.remote(num_cpus=0, num_gpus=1 / SHARES, max_retries=0)(ask)
+    asked = [task.options(scheduling_strategy=On(node, soft=False)).remote() for node in nodes]
+    try:
+        return resources.packed(ray.get(asked, timeout=ASK_SECONDS))
+    except (ray.exceptions.RayError, TimeoutError) as error:
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+        raise InputError(
+            f"the memory of the GPUs could not be asked for ({reason}): give a trial's share by --gpus-per-trial"
+        ) from None
 
 
 def _check_reachable(address: str | None) -> None:
@@ -255,11 +289,31 @@ def _callback(watch: Watch) -> Any:
 
 
 def _process_failure(trial: Any) -> dict[str, str]:
-    """Say why a worker process died, from what Tune wrote of it."""
+    """Say why a worker process died, and where its output lies, from what Tune wrote of it."""
     try:
         with open(trial.error_file) as file:
             text = file.read()
     except (OSError, TypeError):
         text = ""
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
-    return {"class": class_of_dead_process(text), "error": last.strip(), "traceback": text}
+    return {
+        "class": class_of_dead_process(text),
+        "error": last.strip(),
+        "traceback": text,
+        "log": _log_of_dead_process(text),
+    }
+
+
+def _log_of_dead_process(text: str) -> str:
+    """Return the address and the log of the last process that Ray names; "" if it names none, as of a lost node."""
+    import ray
+
+    named = re.findall(r"^\s*pid: (\d+)$.*?^\s*ip: (\S+)$", text, re.DOTALL | re.MULTILINE)
+    if not named:
+        return ""
+    pid, address = named[-1]
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    pattern = f"worker-*-{pid}.err"
+    is_here = address == ray.util.get_node_ip_address()
+    return f"{address}:{next(logs.glob(pattern), logs / pattern) if is_here else logs / pattern}"

@@ -69,10 +69,14 @@ class Listener(Protocol):
 
 @dataclass
 class SweepResult:
-    """How a sweep ended: units done, whether some were left undone on the way, and the failures by unit name."""
+    """How a sweep ended: units done, whether some were left undone on the way, and the failures by unit name.
+
+    `gpu_peak_mib` is the most GPU memory that a unit's tensors took, in MiB; 0 on the CPU.
+    """
 
     done: int = 0
     was_interrupted: bool = False
+    gpu_peak_mib: int = 0
     failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -120,6 +124,7 @@ class Watch:
         if "failure" in result:
             self.on_failure(config, result["failure"])
             return
+        self.result.gpu_peak_mib = max(self.result.gpu_peak_mib, result.get("gpu_peak_mib", 0))
         tell(self.listeners, "progressed", unit, result["metrics"])
         if unit.name in self._given_up:
             self.running.discard(unit.name)

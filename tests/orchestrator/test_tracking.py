@@ -245,3 +245,30 @@ def test_the_run_of_a_model_that_was_given_up_says_after_which_epoch(tmp_path):
     (run,) = models_runs(store, book)
     assert run.info.status == "KILLED"
     assert run.data.tags["robust_sweep.given_up"] == "after epoch 2"
+
+
+def test_two_books_open_at_once_log_each_model_in_one_run_and_each_point_once(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    one, other = opened(plan, store), opened(plan, store)
+    fill(plan, store)
+    one.models(plan.trainings)
+    other.models(plan.trainings)
+    runs = one.client.search_runs([one.experiment])
+    assert len(runs) == 1 + len(plan.trainings)
+    for run in (run for run in runs if "mlflow.parentRunId" in run.data.tags):
+        for metric in ("clean_accuracy", "loss"):
+            points = one.client.get_metric_history(run.info.run_id, metric)
+            assert len({point.step for point in points}) == len(points)
+
+
+def test_a_look_again_sees_what_another_book_has_logged(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    one, other = opened(plan, store), opened(plan, store)
+    fill(plan, store)
+    one.epochs(next(iter(plan.trainings)), [{"loss": 1.0, "epoch": 1}])
+    other.look_again()
+    one.models(plan.trainings)
+    other.look_again()
+    other.models(plan.trainings)
+    for run in one.client.search_runs([one.experiment], "tags.robust_sweep.model != ''"):
+        assert len(one.client.get_metric_history(run.info.run_id, "robust_accuracy/pgd_linf")) == 3

@@ -84,3 +84,10 @@ def test_a_unit_that_fails_takes_what_needs_it_along_each_with_its_reason(schedu
     assert {name for event, name in told.events if event == "failed"} >= {training.name, *lost}
     for unit in lost.values():
         assert all(training.name in store.load_failure(spec.fingerprint)["error"] for spec in unit.evaluations)
+
+
+def test_the_most_gpu_memory_that_a_unit_took_is_known(schedule, training, store):
+    watch = Watch(schedule, store, [])
+    for epoch, taken in ((1, {"gpu_peak_mib": 700}), (2, {"gpu_peak_mib": 650}), (3, {})):
+        watch.on_result(training.config(), result_of(epoch, None) | taken)
+    assert watch.result.gpu_peak_mib == 700
