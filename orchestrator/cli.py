@@ -305,12 +305,15 @@ def show(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with a message and exit code 2."""
+    """Run the command line; a user's mistake, or a root that is away, ends with a message and exit code 2."""
+    from orchestrator.argv import hide_secrets
+    from orchestrator.remote import RootError
     from trainables.errors import InputError
 
+    hide_secrets()
     try:
         app()
-    except InputError as error:
+    except (InputError, RootError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 

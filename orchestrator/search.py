@@ -80,7 +80,7 @@ def run(
         if search.exhausted:
             return SweepResult()
         watch = Watch(search, search.store, listeners, pruner=search)
-        return sweep.fit(watch, datasets, resources, driver=claims.driver, slots=slots, state_seconds=state_seconds)
+        return sweep.fit(watch, datasets, resources, slots=slots, state_seconds=state_seconds)
 
 
 @dataclass

@@ -10,7 +10,10 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import socket
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +23,7 @@ from typing import Any
 import torch
 
 from orchestrator.claims import Claims
-from orchestrator.litter import TUNE, clear_litter
+from orchestrator.litter import clear_litter
 from orchestrator.packing import SHARES
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
@@ -46,6 +49,16 @@ RAY_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+# What opens an S3 root; a driver's goes to its workers with the store.
+KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
@@ -82,7 +95,7 @@ def run(
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
         watch = Watch(schedule, store, listeners)
-        return fit(watch, datasets, resources, driver=claims.driver, slots=slots, state_seconds=state_seconds)
+        return fit(watch, datasets, resources, slots=slots, state_seconds=state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -107,18 +120,20 @@ def check_builds(plan: Plan, rest: Remainder, datasets: Mapping[str, Splits]) ->
 def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     """Yield the resources of each living node; shut Ray down afterwards if it was started here."""
     os.environ.update({k: v for k, v in RAY_ENVIRONMENT.items() if k not in os.environ})
+    is_local = not (resources.address or os.environ.get("RAY_ADDRESS"))
+    imported = sys.modules.get("ray")
+    ours = imported is None or not imported.is_initialized()
+    if ours and is_local:
+        _shut_others_out()
     import ray
 
-    ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        address, local = resources.address or os.environ.get("RAY_ADDRESS"), {}
-        if not address:
-            # without an address Ray would join whatever cluster was started on this machine
-            address, local = "local", {"include_dashboard": False}
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else is to reach a Ray of this process
+        address = resources.address or os.environ.get("RAY_ADDRESS")
+        # without an address Ray would join whatever cluster was started on this machine
+        where = {"address": "local", "include_dashboard": False} if is_local else {"address": address}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
     try:
@@ -126,6 +141,16 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _shut_others_out() -> None:
+    """Let a Ray of this process listen on loopback alone, to those who know its token: who reaches Ray runs code.
+
+    The first name is a switch of Ray's that it turns by itself on Windows and macOS; it reads it when it is imported.
+    """
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def packed(resources: Resources, *, ask: Callable[[], int] = total_memory) -> Resources:
@@ -166,14 +191,10 @@ def fit(
     datasets: Mapping[str, Splits],
     resources: Resources,
     *,
-    driver: str,
     slots: int,
     state_seconds: float = STATE_SECONDS,
 ) -> SweepResult:
-    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there.
-
-    `driver` names Tune's folder, so that others see whose it is.
-    """
+    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there."""
     import ray
     from ray import tune
 
@@ -182,39 +203,44 @@ def fit(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     shared = {key: ray.put(splits) for key, splits in datasets.items()}
     device = "cuda" if resources.gpus_per_trial else "cpu"
-    bench = trainable.Bench(watch.store, shared, state_seconds, device)
+    keys = {name: os.environ[name] for name in KEYS if name in os.environ}
+    _keep_keys_out_of_logs()
+    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device, keys)
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    filesystem, folder = watch.store.filesystem()
-    tuner = tune.Tuner(
-        unit,
-        tune_config=tune.TuneConfig(
-            search_alg=_searcher(watch.source),
-            num_samples=-1,
-            max_concurrent_trials=slots,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name=driver,
-            storage_filesystem=filesystem,
-            storage_path=f"{folder}/{TUNE}",
-            verbose=0,
-            stop=lambda _, result: watch.stops(result["config"], result),
-            callbacks=[_callback(watch)],
-            failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    )
-    try:
+    # Tune's own files, which nobody reads, are pickles, and lie where they cost an object store no requests.
+    with tempfile.TemporaryDirectory(prefix="robust-sweep-", ignore_cleanup_errors=True) as aside:
+        tuner = tune.Tuner(
+            unit,
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(watch.source),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=aside,
+                verbose=0,
+                stop=lambda _, result: watch.stops(result["config"], result),
+                callbacks=[_callback(watch)],
+                failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
         tuner.fit()
-    finally:
-        with contextlib.suppress(OSError):
-            watch.store.delete_folder(f"{TUNE}/{driver}")
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
+
+
+def _keep_keys_out_of_logs() -> None:
+    """Keep Tune from giving AWS' keys to workers as a runtime environment, which each node writes into its logs."""
+    with contextlib.suppress(ImportError, AttributeError):  # it is no public part of Ray
+        from ray.tune.execution import class_cache
+
+        class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
 
 
 def _searcher(source: Source) -> Any:

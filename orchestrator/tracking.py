@@ -126,6 +126,7 @@ class Book:
         self._columns: dict[str, list[str]] = {}
         self._wanted: dict[str, dict[str, None]] = {}
         self._clean: dict[str, str] = {}
+        self._clean_accuracies: dict[str, float] = {}
 
     def add(self, plan: Plan) -> None:
         """Take on a plan: what there is to log of it, once the store has it."""
@@ -214,9 +215,14 @@ class Book:
                 points.append((split + column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
                 continue
             name = f"{split}robust_accuracy/{column}"
-            points.append((name, self.store.load_records(clean)[0].accuracy, 0))
+            points.append((name, self._clean_accuracy(clean), 0))
             points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
+
+    def _clean_accuracy(self, clean: str) -> float:
+        if clean not in self._clean_accuracies:
+            self._clean_accuracies[clean] = self.store.load_records(clean)[0].accuracy
+        return self._clean_accuracies[clean]
 
     def _log(self, run: Run, points: Sequence[tuple[str, float, int]], tags: Mapping[str, str]) -> None:
         """Log metrics, then the tags that say so."""
@@ -342,7 +348,7 @@ def _predictor(evaluation: EvaluationSpec) -> tuple[str, str]:
 
 
 def _note_name(parent: Parent, uri: str) -> str:
-    return f"tracking/{parent.name}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}.json"
+    return f"tracking/{parent.name}-{hashlib.sha256(without_password(uri).encode()).hexdigest()[:8]}.json"
 
 
 def _content(trainings: Iterable[str], evaluations: Iterable[str], store: Store) -> bytes:

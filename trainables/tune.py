@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,7 @@ class Bench:
     datasets: Mapping[str, Any]  # DatasetSpec.key -> ObjectRef of Splits
     state_seconds: float
     device_type: str  # "cuda" for trials that reserve GPUs
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # the driver's keys to the store
     _splits: dict[str, Splits] = field(default_factory=dict)
     _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
     _crafted: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Unit(tune.Trainable):
     def setup(self, config: dict[str, Any], bench: Bench | None = None) -> None:
         assert bench is not None
         self._bench = bench
+        os.environ.update(bench.environment)
         torch.backends.cudnn.allow_tf32 = False  # as on the CPU; rbf_mapping's distances cancel (sheet 1)
         self.reset_config(config)
 

@@ -10,7 +10,6 @@ from orchestrator.store import Record, Store
 from orchestrator.study import Study
 from orchestrator.tracking import Book, Parent, default_uri, parent_of
 from orchestrator.tracking import is_current as is_current_of
-from orchestrator.uris import scrubbed, without_password
 
 STUDY = Study(
     name="tracked",
@@ -213,25 +212,6 @@ def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
     (run,) = MlflowClient(default_uri(store)).search_runs([book.experiment], f"tags.robust_sweep.model = '{model}'")
     assert run.info.status == "FAILED"
     assert run.data.tags["robust_sweep.failure"] == "DivergedError: loss is nan"
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        pytest.param("http://user:secret@host:5000/x", "http://user:***@host:5000/x", id="http"),
-        pytest.param("postgresql://u:p@h/db", "postgresql://u:***@h/db", id="postgresql"),
-        pytest.param("http://host:5000", "http://host:5000", id="none"),
-        pytest.param("sqlite:////a/b.db", "sqlite:////a/b.db", id="sqlite"),
-    ],
-)
-def test_a_password_is_not_shown(uri, shown):
-    assert without_password(uri) == shown
-
-
-def test_a_vendors_error_is_shown_without_the_password_that_it_quotes():
-    uri = "http://user:secret@host:5000"
-    assert scrubbed(f"request to {uri}/api failed", uri) == "request to http://user:***@host:5000/api failed"
-    assert scrubbed("request failed", "http://host:5000") == "request failed"
 
 
 def test_runs_of_a_search_lie_under_its_own_parent_as_its_points_come_and_name_their_split(tmp_path):
