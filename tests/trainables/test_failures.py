@@ -24,6 +24,8 @@ def test_an_error_has_a_class(error, expected):
     [
         ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.", "out of memory"),
         ("The actor died unexpectedly before finishing this task.", "process died"),
+        ("The actor 0a is unavailable: The actor is temporarily unavailable: RpcError", "node lost"),
+        ("The actor is dead because its node has died. Node Id: 0a", "node lost"),
         ("", "process died"),
     ],
 )
