@@ -17,6 +17,7 @@ BUG = "bug"
 PROCESS_DIED = "process died"
 NODE_LOST = "node lost"
 NO_MODEL = "no model"
+CPU_ALLOCATOR = "can't allocate memory"  # how torch says it of the CPU, in a RuntimeError
 SIGNS = {
     OUT_OF_MEMORY: ("OutOfMemoryError", "MemoryError", "out of memory", "memory pressure"),
     # for as long as Ray has not seen that a node is gone, its actors are unavailable, and so are new ones there
@@ -34,7 +35,7 @@ class DivergedError(RuntimeError):
 
 def class_of(error: BaseException) -> str:
     """Name an error's class."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or CPU_ALLOCATOR in str(error):
         return OUT_OF_MEMORY
     if isinstance(error, DivergedError):
         return DIVERGED

@@ -33,6 +33,12 @@ def test_a_dead_process_has_a_class(text, expected):
     assert class_of_dead_process(text) == expected
 
 
+def test_memory_that_torch_does_not_get_on_the_cpu_is_no_bug():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert class_of(caught.value) == "out of memory"
+
+
 def test_a_failure_is_described_by_its_first_line_and_its_traceback():
     try:
         raise ValueError("first\nsecond")
