@@ -147,6 +147,9 @@ class Search:
         self._ask_for_work()
         return self._schedule.take()
 
+    def retry(self, name: str, *, after: float) -> None:
+        self._schedule.retry(name, after=after)
+
     def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
         lost = self._schedule.finish(name, error=error)
         self._note_end(self._work[name].union(spec.fingerprint for spec in lost), error=error)

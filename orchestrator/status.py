@@ -22,6 +22,7 @@ WHAT_TO_DO = {
     "diverged": "lower optimisation.lr, or look at the history: robust-sweep show FINGERPRINT",
     "bad input": "the settings and the data do not fit: the message says which",
     "process died": "the log says why; run again to go on from the last saved epoch",
+    "node lost": "the machines went, not the unit; run again to go on from the last saved epoch",
     "no model": "follows from the failed trainings above",
     "bug": "not the settings' fault: the traceback says where",
 }

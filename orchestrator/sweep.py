@@ -283,7 +283,7 @@ def _callback(watch: Watch) -> Any:
             watch.on_result(trial.config, result)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-            watch.on_failure(trial.config, _process_failure(trial))
+            watch.on_death(trial.config, _process_failure(trial))
 
     return Forward()
 

@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
+from mlflow import MlflowClient
 
 from orchestrator.plan import remainder
 from orchestrator.schedule import Schedule
 from orchestrator.sweep import load_datasets
+from orchestrator.tracking import MODEL, default_uri
 from trainables.tune import WORK, Bench
 
 DRIVE = Path(__file__).with_name("drive.py")
@@ -212,3 +215,10 @@ def _assert_equal(one, two):
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         assert torch.equal(tensor, two[name]), name
+
+
+def runs_in_mlflow(store):
+    """Count the runs of each model, and of parents."""
+    client = MlflowClient(default_uri(store))
+    experiment = client.get_experiment_by_name("killed").experiment_id
+    return Counter(run.data.tags.get(MODEL, "parent") for run in client.search_runs([experiment]))

@@ -7,14 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from killing import Driver, Snapshot, assert_same, drive, run_here, write_study
-from mlflow import MlflowClient
+from killing import Driver, Snapshot, assert_same, drive, run_here, runs_in_mlflow, write_study
 
 from orchestrator.claims import FOLDER
 from orchestrator.lookup import find_study
 from orchestrator.plan import expand
 from orchestrator.store import Store
-from orchestrator.tracking import MODEL, default_uri
 
 UNIT = re.compile(r"(done|done by another driver) +((?:train|evaluate|transfer) .*? seed=\d)")
 STALE_SECONDS = 10.0
@@ -75,9 +73,3 @@ def test_what_a_killed_driver_had_claimed_the_other_takes_over(study, plan, tmp_
 def claimed(store):
     """Return what each driver has claimed."""
     return {name: json.loads(store.read_file(name) or b"{}") for name, _ in store.files(FOLDER)}
-
-
-def runs_in_mlflow(store):
-    client = MlflowClient(default_uri(store))
-    experiment = client.get_experiment_by_name("killed").experiment_id
-    return Counter(run.data.tags.get(MODEL, "parent") for run in client.search_runs([experiment]))
