@@ -5,7 +5,9 @@ Heavy imports stand inside the commands, so that --help answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,6 +77,7 @@ TrackingUri = Annotated[
 ]
 Data = Annotated[str, typer.Option(envvar="ROBUST_SWEEP_DATA", help="Where torchvision's datasets lie.")]
 Download = Annotated[bool, typer.Option(help="Download a torchvision dataset that is not there.")]
+RetryFailed = Annotated[bool, typer.Option(help="Run only what was tried before and failed.")]
 DEFAULT_DATA = "~/.cache/robust-sweep"
 PIPE_WIDTH = 120
 DEFAULT_ROOT = "./robust-sweep-results"
@@ -131,7 +134,7 @@ def run(
     tracking_uri: TrackingUri = None,
     data: Data = DEFAULT_DATA,
     download: Download = False,
-    retry_failed: Annotated[bool, typer.Option(help="Run only what was tried before and failed.")] = False,
+    retry_failed: RetryFailed = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run what is missing of a study, then print its table. Running again resumes; a finished study ends at once.
@@ -158,6 +161,82 @@ def run(
         download=download,
         console=_console(),
         retry_failed=retry_failed,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def submit(
+    study: StudyName,
+    address: Annotated[
+        str,
+        typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard, e.g. http://head:8265."),
+    ],
+    settings: Settings = [],
+    seeds: Seeds = None,
+    scale: Scale = "quick",
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = 0.0,
+    max_concurrent: MaxConcurrent = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI", help="MLflow server that the head reaches; unless given, the head's own."
+        ),
+    ] = None,
+    data: Annotated[str, typer.Option(help="Where torchvision's datasets lie on the head.")] = DEFAULT_DATA,
+    download: Download = False,
+    retry_failed: RetryFailed = False,
+    shared: Annotated[bool, typer.Option("--shared", help="The root is a folder that every node mounts.")] = False,
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end.")] = True,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Send a study to a Ray cluster, with this code, and follow it; its exit code is the job's. Ctrl-C lets it go on.
+
+    [dim]robust-sweep submit quickstart --address http://head:8265 --root s3://bucket/prefix --gpus-per-trial 0.25[/]
+    [dim]robust-sweep submit my_study.py:STUDY --address http://head:8265 --root /mnt/sweeps --shared[/]
+    """
+    from orchestrator.resources import Resources
+    from orchestrator.store import Store
+    from orchestrator.submission import check_root, check_tracking_uri, submission_of
+    from orchestrator.submit import check_address
+    from orchestrator.submit import submit as send
+
+    check_address(address)
+    check_root(root, is_shared=shared)
+    check_tracking_uri(tracking_uri)
+    resources = Resources(None, cpus_per_trial, gpus_per_trial, max_concurrent)
+    resources.check()
+    submission = submission_of(
+        _expand(study, settings, seeds, scale, Store(root)),
+        root=root,
+        resources=resources,
+        tracking_uri=tracking_uri,
+        data=data,
+        download=download,
+        retry_failed=retry_failed,
+    )
+    raise typer.Exit(send(submission, address=address, console=_console(), wait=wait))
+
+
+@app.command(hidden=True)
+def arrive(file: Path, tracking_uri: TrackingUri = None) -> None:
+    """Run what `submit` sent; a job's own command."""
+    from orchestrator.session import run_study
+    from orchestrator.store import Store
+    from orchestrator.submission import load_submission
+
+    submission = load_submission(file)
+    os.chdir(Path.home())  # a job's folder is deleted with the job, and databases go to the working directory
+    code = run_study(
+        submission.plan(),
+        Store(submission.root),
+        resources=submission.resources,
+        tracking_uri=submission.tracking_uri or tracking_uri,
+        data_folder=submission.data,
+        download=submission.download,
+        console=_console(),
+        retry_failed=submission.retry_failed,
     )
     raise typer.Exit(code)
 

@@ -20,7 +20,7 @@ from orchestrator.store import Record, Store
 from search_spaces import STUDIES
 from trainables.specs import EvaluationSpec, TrainingSpec
 
-COMMANDS = ("studies", "plan", "run", "search", "report", "show")
+COMMANDS = ("studies", "plan", "run", "search", "submit", "report", "show")
 COLUMNS, LINES = 100, 24
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("ROBUST_SWEEP", "MLFLOW", "RAY"))}
 
@@ -168,6 +168,36 @@ MISTAKES = {
         "is not there and was not asked to be downloaded (--download)",
     ),
     "best of no search": ("run best:nothing --root {here}/results", "search 'nothing' is not in /"),
+    "address of no dashboard": (
+        "submit quickstart --root s3://b/p --address ray://head:10001",
+        "address must be that of the cluster's dashboard, such as http://head:8265, got 'ray://head:10001'",
+    ),
+    "address with a password": (
+        "submit quickstart --root s3://b/p --address ftp://me:secret@head",
+        "got 'ftp://me:***@head'",
+    ),
+    "port": ("submit quickstart --root s3://b/p --address http://head:port", "address must be that of the cluster's"),
+    "no dashboard": (
+        "submit quickstart --root /nfs --shared --address http://127.0.0.1:9",
+        "the dashboard at 'http://127.0.0.1:9' cannot be reached: ",
+    ),
+    "root of this machine": (
+        "submit quickstart --address http://127.0.0.1:9 --root {here}/results",
+        "must be a folder that every node of the cluster mounts, such as NFS: if it is one, say so with --shared",
+    ),
+    "key of a study that is sent": (
+        "submit quickstart --root /nfs --shared --address http://127.0.0.1:9 --set epoch=3",
+        "unknown key 'epoch'. Did you mean 'epochs'? Known: ",
+    ),
+    "resources of a study that is sent": (
+        "submit quickstart --root /nfs --shared --address http://127.0.0.1:9 --gpus-per-trial 2",
+        "gpus_per_trial must be in [0, 1], a trial uses one GPU, got 2",
+    ),
+    "tracking of this machine": (
+        "submit quickstart --root s3://b/p --address http://127.0.0.1:9 --tracking-uri sqlite:////mlflow.db",
+        "must be of a server that the cluster's head reaches",
+    ),
+    "no submission": ("arrive {here}/none.json", "none.json' is not there"),
     "command": ("bogus", "No such command 'bogus'."),
     "argument": ("run", "Missing argument 'STUDY'."),
 }
