@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator import sweep
+from orchestrator import preflight, sweep
 from orchestrator.claims import Claims
 from orchestrator.grids import DEFENSE
 from orchestrator.history import History, SearchTrial, State
@@ -75,7 +75,7 @@ def run(
     with Claims(search.store) as claims, sweep.connected(resources) as nodes:
         resources = sweep.packed(resources)
         clear_litter(search.store)
-        slots = resources.slots(nodes)
+        slots = preflight.check(resources, search.store, nodes)
         search.begin(slots, listeners, told, peers=claims)
         if search.exhausted:
             return SweepResult()

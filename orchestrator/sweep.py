@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import secrets
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +21,12 @@ from typing import Any
 
 import torch
 
+from orchestrator import preflight
 from orchestrator.claims import Claims
 from orchestrator.litter import clear_litter
 from orchestrator.packing import SHARES
 from orchestrator.plan import Plan, Remainder, remainder
+from orchestrator.remote import KEYS, driver_keys
 from orchestrator.resources import Resources
 from orchestrator.schedule import Schedule
 from orchestrator.store import Store
@@ -49,19 +50,8 @@ RAY_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-# What opens an S3 root; a driver's goes to its workers with the store.
-KEYS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-)
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
-CONNECT_SECONDS = 10.0
 ASK_SECONDS = 120.0
 THIS_MACHINE = Resources()
 
@@ -78,8 +68,8 @@ def run(
 ) -> SweepResult:
     """Run `rest`, unless given all that the store lacks of a plan, on `datasets` as `load_datasets` gives them.
 
-    `state_seconds`: how often an unfinished training is saved, to be resumed. Raise InputError for resources that
-    the cluster has not, before any trial starts.
+    `state_seconds`: how often an unfinished training is saved, to be resumed. Raise InputError for what
+    `preflight.check` finds, before any trial starts.
     """
     resources.check()
     rest = rest or remainder(plan, store)
@@ -90,7 +80,7 @@ def run(
     with Claims(store) as claims, connected(resources) as nodes:
         resources = packed(resources)
         clear_litter(store)
-        slots = resources.slots(nodes)
+        slots = preflight.check(resources, store, nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
@@ -135,7 +125,10 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
         try:
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
-            raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
+            raise InputError(
+                f"Ray at {resources.address!r} cannot be reached: {error} (if it has a token: set RAY_AUTH_MODE=token, "
+                "and RAY_AUTH_TOKEN_PATH to a file with it)"
+            ) from None
     try:
         yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
@@ -180,10 +173,8 @@ def _check_reachable(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if not (host and port.isdigit()):
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise InputError(f"Ray at {address!r} cannot be reached: {error}") from None
+    if (reason := preflight.refusal(host, int(port))) is not None:
+        raise InputError(f"Ray at {address!r} cannot be reached: {reason}")
 
 
 def fit(
@@ -203,9 +194,8 @@ def fit(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     shared = {key: ray.put(splits) for key, splits in datasets.items()}
     device = "cuda" if resources.gpus_per_trial else "cpu"
-    keys = {name: os.environ[name] for name in KEYS if name in os.environ}
     _keep_keys_out_of_logs()
-    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device, keys)
+    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device, driver_keys())
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
