@@ -13,13 +13,14 @@ from killing import Snapshot, assert_same, drive, run_here, runs_in_mlflow, writ
 from orchestrator.claims import FOLDER
 from orchestrator.litter import TUNE
 from orchestrator.lookup import find_study
-from orchestrator.plan import expand, remainder
+from orchestrator.plan import expand
 from orchestrator.store import Store
 
 logger = logging.getLogger(__name__)
 
 SEED = int(os.environ.get("ROBUST_SWEEP_TEST_SEED", "0"))
-KILLS = 5  # at most; what is left then runs to its end
+START, TRAINING, EVALUATION = "in its start", "in training", "in evaluation"
+SECONDS = {START: 12.0, TRAINING: 5.0, EVALUATION: 1.5}  # the latest kill after the start, a state or a record
 
 
 @pytest.mark.slow
@@ -30,11 +31,9 @@ def test_a_study_whose_driver_is_killed_again_and_again_ends_as_if_nothing_had_h
     plan, moments = expand(find_study(study, store)), random.Random(SEED)
     logger.warning("seed %d", SEED)
     before = Snapshot({}, {})
-    kills = 0
-    while not remainder(plan, store).is_empty and kills < KILLS:
+    for at in [*moments.sample([START, TRAINING, TRAINING], 3), EVALUATION]:
         with drive(study, store.root, tmp_path / "log") as driver:
-            before = _killed(driver, store, before, moments)
-        kills += 1
+            before = _killed(driver, store, before, at, moments)
     with drive(study, store.root, tmp_path / "log") as driver:
         assert driver.until(lambda: any(Path(store.root, "reports").rglob("*"))), driver.text
         driver.kill(tree=True)
@@ -50,16 +49,11 @@ def test_a_study_whose_driver_is_killed_again_and_again_ends_as_if_nothing_had_h
     assert_same(plan, store, run_here(plan, Store(tmp_path / "reference")))
 
 
-def _killed(driver, store, before, moments):
-    """Kill a driver at a random moment, while it starts or after its first step; return what the store has then."""
-    tree = moments.random() < 0.5
-    if moments.random() < 0.25:
-        at, delay = "in its start", moments.uniform(0.0, 12.0)
-        driver.until(_after(delay))
-    else:
-        at, delay = "at work", moments.uniform(0.0, 6.0)
-        driver.until(lambda: _has_stepped(store, before))
-        driver.until(_after(delay))
+def _killed(driver, store, before, at, moments):
+    """Kill a driver at a random moment after what `at` says; return what the store has then."""
+    tree, delay = moments.random() < 0.5, moments.uniform(0.0, SECONDS[at])
+    driver.until(lambda: at == START or _has_news(store, before, of="epochs" if at == TRAINING else "records/"))
+    driver.until(_after(delay))
     driver.kill(tree=tree)
     before.assert_kept(store)
     now = Snapshot.of(store)
@@ -69,9 +63,11 @@ def _killed(driver, store, before, moments):
     return now
 
 
-def _has_stepped(store, before):
+def _has_news(store, before, *, of):
     now = Snapshot.of(store)
-    return now != before
+    if of == "epochs":
+        return now.epochs != before.epochs
+    return any(name.startswith(of) for name in now.written.keys() - before.written.keys())
 
 
 def _after(seconds):

@@ -12,6 +12,7 @@ import torch
 from orchestrator import sweep
 from orchestrator.plan import expand, only_failed, remainder
 from orchestrator.resources import Resources
+from orchestrator.status import causes
 from orchestrator.store import Store
 from orchestrator.study import Study, Transfer
 from trainables.data import load
@@ -243,6 +244,8 @@ def test_a_unit_whose_worker_dies_again_and_again_is_kept_with_its_log_and_the_r
     pid = failure["traceback"].rpartition("pid: ")[2].split()[0]
     assert failure["log"].endswith(f"-{pid}.err")
     assert Path(failure["log"].partition(":")[2]).exists()
+    found = causes({f: store.load_failure(f) for f in store.fingerprints("failures")})
+    assert [(cause.kind, len(cause.units)) for cause in found] == [("process died", 1), ("no model", 2)]
     good = {f for f, e in plan.evaluations.items() if e.model != bad}
     assert store.fingerprints("records") == good
     rest = only_failed(remainder(plan, store), store)
