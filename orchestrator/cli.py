@@ -177,6 +177,7 @@ def submit(
     scale: Scale = "quick",
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = 0.0,
+    gpu_memory_per_trial: GpuMemoryPerTrial = None,
     max_concurrent: MaxConcurrent = None,
     tracking_uri: Annotated[
         str | None,
@@ -196,6 +197,7 @@ def submit(
     [dim]robust-sweep submit quickstart --address http://head:8265 --root s3://bucket/prefix --gpus-per-trial 0.25[/]
     [dim]robust-sweep submit my_study.py:STUDY --address http://head:8265 --root /mnt/sweeps --shared[/]
     """
+    from orchestrator.packing import parse_memory
     from orchestrator.resources import Resources
     from orchestrator.store import Store
     from orchestrator.submission import check_root, check_tracking_uri, submission_of
@@ -205,7 +207,8 @@ def submit(
     check_address(address)
     check_root(root, is_shared=shared)
     check_tracking_uri(tracking_uri)
-    resources = Resources(None, cpus_per_trial, gpus_per_trial, max_concurrent)
+    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
+    resources = Resources(None, cpus_per_trial, gpus_per_trial, max_concurrent, memory)
     resources.check()
     submission = submission_of(
         _expand(study, settings, seeds, scale, Store(root)),
