@@ -7,8 +7,9 @@ These two stand beside the environment and not in it: torchattacks pins requests
 than ours is tested with. A library that is absent is left out, and the table names those that were there.
 
 Two threads, all in one process. Seconds are the processor's, of both threads together, as other processes lengthen
-those of the clock; without the policy a thread that waits for the other one spins, and that counts. The parameters are frozen for all, which spares the peers gradients that they would take. A robust
-accuracy is the mean over the eps. Ours may be lower than a peer's that judges an attack's last step alone.
+those of the clock; without the policy a thread that waits for the other one spins, and that counts. The parameters
+are frozen for all, which spares the peers gradients that they would take. A robust accuracy is the mean over the eps.
+Ours may be lower than a peer's that judges an attack's last step alone.
 """
 
 import time
