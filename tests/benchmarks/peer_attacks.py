@@ -157,7 +157,8 @@ def autoattack_pyautoattack(model, images, labels, *, eps):
     from pyautoattack import AutoAttack
 
     return [
-        accuracy(model, AutoAttack(model, eps=e, seed=0).run_standard_evaluation(images, labels), labels) for e in eps
+        accuracy(model, AutoAttack(model, eps=e, seed=0).run_standard_evaluation(images, labels)[0], labels)
+        for e in eps
     ]
 
 

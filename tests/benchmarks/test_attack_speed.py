@@ -1,9 +1,9 @@
 """Our attacks beside those of torchattacks, foolbox, ART and pyautoattack: the same models, images and settings.
 
-    pip install --no-deps --target PEERS torchattacks adversarial-robustness-toolbox
+    pip install --no-deps --target PEERS torchattacks adversarial-robustness-toolbox multiprocess dill
     OMP_WAIT_POLICY=passive PYTHONPATH=PEERS pytest -m benchmark -s tests/benchmarks/test_attack_speed.py
 
-These two stand beside the environment and not in it: torchattacks pins requests of 2020 and ART an older NumPy
+They stand beside the environment and not in it: torchattacks pins requests of 2020 and ART an older NumPy
 than ours is tested with. A library that is absent is left out, and the table names those that were there.
 
 Two threads, all in one process. Seconds are the processor's, of both threads together, as other processes lengthen
@@ -81,9 +81,9 @@ CASES = {
         goal={},
     ),
     "spsa": Case(
-        {"name": "spsa", "eps": (0.1,), "steps": 20, "pairs": 64},
-        {"eps": (0.1,), "steps": 20, "pairs": 64, "lr": 0.01},
-        examples=64,
+        {"name": "spsa", "eps": (0.1,), "steps": 40, "pairs": 64},
+        {"eps": (0.1,), "steps": 40, "pairs": 64, "lr": 0.01},
+        examples=128,
         goal={},
     ),
     "autoattack": Case({"name": "autoattack", "eps": (0.1,)}, {"eps": (0.1,)}, examples=64, goal={}),
