@@ -41,9 +41,9 @@ class Resources:
 
         On a cluster, which may grow, `max_concurrent` takes the place of what is counted; here it only lowers it.
         """
-        wanted = {name: n for name, n in (("CPU", self.cpus_per_trial), ("GPU", self.gpus_per_trial)) if n}
-        fits = [min(int(node.get(name, 0) / n + 1e-9) for name, n in wanted.items()) for node in nodes]
-        if not sum(fits):
+        fits = sum(map(self.fits, nodes))
+        if not fits:
+            wanted = self._wanted
             asked = " and ".join(f"{n:g} {name}" for name, n in wanted.items())
             largest = {name: max((node.get(name, 0) for node in nodes), default=0) for name in wanted}
             has = " and ".join(f"{n:g} {name}" for name, n in largest.items())
@@ -53,4 +53,12 @@ class Resources:
             )
         if self.address is not None and self.max_concurrent is not None:
             return self.max_concurrent
-        return min(sum(fits), self.max_concurrent or sum(fits))
+        return min(fits, self.max_concurrent or fits)
+
+    def fits(self, node: Mapping[str, float]) -> int:
+        """Return how many trials a node of these resources has room for."""
+        return min(int(node.get(name, 0) / n + 1e-9) for name, n in self._wanted.items())
+
+    @property
+    def _wanted(self) -> dict[str, float]:
+        return {name: n for name, n in (("CPU", self.cpus_per_trial), ("GPU", self.gpus_per_trial)) if n}

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator import sweep
+from orchestrator import preflight, sweep
 from orchestrator.claims import Claims
 from orchestrator.grids import DEFENSE
 from orchestrator.history import History, SearchTrial, State
@@ -72,7 +72,7 @@ def run(
     if not search.wants_more:
         return SweepResult()
     with Claims(search.store) as claims, sweep.connected(resources) as nodes:
-        slots = resources.slots(nodes)
+        slots = preflight.check(resources, search.store, nodes)
         search.begin(slots, listeners, told, peers=claims)
         if search.exhausted:
             return SweepResult()

@@ -21,7 +21,15 @@ from orchestrator.progress import Progress
 from orchestrator.report.provenance import arguments
 from orchestrator.report.search import search_files, search_terminal, write_search_files
 from orchestrator.resources import Resources
-from orchestrator.session import FAILED, FINISHED, INTERRUPTED, MLFLOW_STATUS, installed, say_mlflow
+from orchestrator.session import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    MLFLOW_STATUS,
+    installed,
+    say_mlflow,
+    warn_of_mlflow,
+)
 from orchestrator.space import search_space
 from orchestrator.store import Store
 from orchestrator.study import Study
@@ -114,6 +122,7 @@ def run_search(
         every_kind = Remainder(tuple(found.corners.trainings.values()), (), frozenset(), frozenset())
         datasets = sweep.load_datasets(found.corners, every_kind, folder=data_folder, download=download)
         sweep.check_builds(found.corners, every_kind, datasets)
+        warn_of_mlflow(uri, console)
     tracker = Tracker(parent, plans, store, uri)
     files: dict[str, bytes] = {}
     code = FAILED

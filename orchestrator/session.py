@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from orchestrator import sweep
 from orchestrator.plan import Plan, Remainder, only_failed, remainder
+from orchestrator.preflight import tracking_refusal
 from orchestrator.progress import Progress
 from orchestrator.report import render, report_name, summarise, terminal, write_files
 from orchestrator.resources import Resources
@@ -63,6 +64,7 @@ def run_study(
         return FINISHED
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
     sweep.check_builds(plan, rest, datasets)
+    warn_of_mlflow(uri, console)
     tracker = Tracker(parent_of(plan), [plan], store, uri)
     files: dict[str, bytes] = {}
     code = FAILED
@@ -130,6 +132,16 @@ def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -
         highlight=False,
         soft_wrap=True,
     )
+
+
+def warn_of_mlflow(uri: str, console: Console) -> None:
+    """Say before a sweep that the tracking server does not answer; it goes on without."""
+    if (reason := tracking_refusal(uri)) is not None:
+        console.print(
+            f"[yellow]MLflow at {escape(without_password(uri))} does not answer[/] ({escape(reason)}): the results go "
+            "to the store, and a later run writes what MLflow misses",
+            highlight=False,
+        )
 
 
 def say_mlflow(uri: str, error: str | None, console: Console) -> None:

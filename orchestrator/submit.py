@@ -12,7 +12,6 @@ import logging
 import os
 import shlex
 import shutil
-import socket
 import tempfile
 import time
 import uuid
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from orchestrator.preflight import PORTS, refusal
 from orchestrator.submission import FILE, Submission
 from orchestrator.uris import without_password
 from trainables.errors import InputError
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("orchestrator", "trainables", "search_spaces")
 ENTRYPOINT = f"python -m orchestrator arrive {FILE}"
-PORTS = {"http": 80, "https": 443}
-CONNECT_SECONDS = 10.0
+SCHEMES = ("http", "https")
 LOST_SECONDS = 60.0  # without an answer of the dashboard, until a job is no longer followed
 LOOK_AGAIN_SECONDS = 1.0
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray would prefer them to the address that is given
@@ -50,7 +49,7 @@ def check_address(address: str) -> None:
     """Raise InputError unless an address is a dashboard's."""
     parts = urlsplit(address)
     try:
-        is_whole = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+        is_whole = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port that is no number
         is_whole = False
     if not is_whole:
@@ -178,13 +177,11 @@ def _client(address: str) -> JobSubmissionClient:
 def _check_answers(address: str) -> None:
     """Raise InputError at once if nothing listens; Ray's client itself waits without end."""
     parts = urlsplit(address)
-    try:
-        socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), CONNECT_SECONDS).close()
-    except OSError as error:
+    if (reason := refusal(parts.hostname, parts.port or PORTS[parts.scheme])) is not None:
         raise InputError(
-            f"the dashboard at {without_password(address)!r} cannot be reached: {error} (the head needs ray[default]; "
+            f"the dashboard at {without_password(address)!r} cannot be reached: {reason} (the head needs ray[default]; "
             "for one that `ray up` started, `ray dashboard cluster.yaml` makes it http://127.0.0.1:8265)"
-        ) from None
+        )
 
 
 def _check_token_file() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from orchestrator import preflight
 from orchestrator.claims import Claims
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
@@ -44,7 +44,6 @@ RAY_ENVIRONMENT = {
 }
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
-CONNECT_SECONDS = 10.0
 THIS_MACHINE = Resources()
 
 
@@ -60,8 +59,8 @@ def run(
 ) -> SweepResult:
     """Run `rest`, unless given all that the store lacks of a plan, on `datasets` as `load_datasets` gives them.
 
-    `state_seconds`: how often an unfinished training is saved, to be resumed. Raise InputError for resources that
-    the cluster has not, before any trial starts.
+    `state_seconds`: how often an unfinished training is saved, to be resumed. Raise InputError for what
+    `preflight.check` finds, before any trial starts.
     """
     resources.check()
     rest = rest or remainder(plan, store)
@@ -70,7 +69,7 @@ def run(
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
-        slots = resources.slots(nodes)
+        slots = preflight.check(resources, store, nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
@@ -111,7 +110,10 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
         try:
             ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError) as error:
-            raise InputError(f"Ray at {resources.address!r} cannot be reached: {error}") from None
+            raise InputError(
+                f"Ray at {resources.address!r} cannot be reached: {error} (if it has a token: set RAY_AUTH_MODE=token, "
+                "and RAY_AUTH_TOKEN_PATH to a file with it)"
+            ) from None
     try:
         yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
@@ -124,10 +126,8 @@ def _check_reachable(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if not (host and port.isdigit()):
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise InputError(f"Ray at {address!r} cannot be reached: {error}") from None
+    if (reason := preflight.refusal(host, int(port))) is not None:
+        raise InputError(f"Ray at {address!r} cannot be reached: {reason}")
 
 
 def fit(

@@ -15,7 +15,7 @@ FILES = {
     for file in sorted((ROOT / package).rglob("*.py"))
 }
 ALLOWED = {
-    "ray": {"orchestrator/sweep.py", "orchestrator/submit.py", "trainables/tune.py"},
+    "ray": {"orchestrator/sweep.py", "orchestrator/preflight.py", "orchestrator/submit.py", "trainables/tune.py"},
     "mlflow": {"orchestrator/tracking.py", "orchestrator/tracker.py"},
     "optuna": {"orchestrator/ledger.py"},
     "pyarrow": {"orchestrator/store.py", "trainables/data.py"},
