@@ -29,8 +29,11 @@ class Claims:
     """One driver's claims on a store; a context manager that keeps them alive. Safe for its own heartbeat alone."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.name = store, f"{FOLDER}/{uuid.uuid4().hex}.json"
+        self.driver = uuid.uuid4().hex
+        self.store, self.name = store, f"{FOLDER}/{self.driver}.json"
         self._since: dict[str, float] = {}
+        self._has_met = False  # another driver, at any time; until then nobody else puts anything into the store
+        self._at_first: set[str] | None = None  # what was in the store at the first look
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._beat = threading.Thread(target=self._keep_alive, name="claims", daemon=True)
@@ -68,9 +71,11 @@ class Claims:
         return True
 
     def done(self, fingerprints: Iterable[str]) -> set[str]:
-        """Return which of these are in the store by now, whoever put them there."""
+        """Return which of these another driver may have put into the store by now."""
         try:
-            return {f for f in fingerprints if self.store.has("checkpoints", f) or self.store.has("records", f)}
+            if self._at_first is None:
+                self._at_first = self.store.fingerprints("checkpoints") | self.store.fingerprints("records")
+            return {f for f in fingerprints if f in self._at_first or (self._has_met and self._is_there(f))}
         except OSError:
             logger.warning("the store cannot be looked at", exc_info=True)
             return set()
@@ -85,13 +90,16 @@ class Claims:
         except OSError:
             logger.warning("this driver's claims could not be written", exc_info=True)
 
+    def _is_there(self, fingerprint: str) -> bool:
+        return self.store.has("checkpoints", fingerprint) or self.store.has("records", fingerprint)
+
     def _others(self) -> dict[str, float]:
         """Return what other living drivers have claimed, and since when."""
-        files = self.store.files(FOLDER)
-        now = max((changed for _, changed in files), default=0.0)  # this driver's own beat is among them
         found: dict[str, float] = {}
-        for name, changed in files:
-            if name != self.name and now - changed < STALE_SECONDS:
+        living, dead = drivers(self.store)
+        self._has_met = self._has_met or {*living, *dead} != {self.name}
+        for name in living:
+            if name != self.name:
                 found |= json.loads(self.store.read_file(name) or b"{}")
         return found
 
@@ -104,5 +112,14 @@ class Claims:
         while not self._closed.wait(BEAT_SECONDS):
             try:
                 self._write()
+                self._others()  # lest one should come and go unseen
             except OSError:  # the next beat may reach the store again
                 logger.warning("this driver's claims could not be renewed", exc_info=True)
+
+
+def drivers(store: Store) -> tuple[list[str], list[str]]:
+    """Return the files of the drivers that live, and of those that are dead, as a driver sees them."""
+    files = store.files(FOLDER)
+    now = max((changed for _, changed in files), default=0.0)  # the looking driver's own beat is among them
+    dead = [name for name, changed in files if now - changed >= STALE_SECONDS]
+    return [name for name, _ in files if name not in dead], dead

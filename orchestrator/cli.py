@@ -66,6 +66,10 @@ Address = Annotated[
 ]
 CpusPerTrial = Annotated[float, typer.Option(help="CPUs a trial reserves.")]
 GpusPerTrial = Annotated[float, typer.Option(help="GPUs a trial reserves, e.g. 0.25 to pack four on one.")]
+GpuMemoryPerTrial = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory that a trial needs, e.g. 6GiB; as many share a GPU as it has room for."),
+]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; as many as fit unless given.")]
 TrackingUri = Annotated[
     str | None,
@@ -125,6 +129,7 @@ def run(
     address: Address = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = 0.0,
+    gpu_memory_per_trial: GpuMemoryPerTrial = None,
     max_concurrent: MaxConcurrent = None,
     tracking_uri: TrackingUri = None,
     data: Data = DEFAULT_DATA,
@@ -138,11 +143,13 @@ def run(
     [dim]robust-sweep run quickstart --set dataset=parquet:path/to/images --set epochs=3[/]
     [dim]robust-sweep run my_study.py:STUDY --address auto --gpus-per-trial 0.5[/]
     """
+    from orchestrator.packing import parse_memory
     from orchestrator.resources import Resources
     from orchestrator.session import run_study
     from orchestrator.store import Store
 
-    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent)
+    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
+    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, memory)
     store = Store(root)
     expanded = _expand(study, settings, seeds, scale, store)
     code = run_study(
@@ -170,6 +177,7 @@ def submit(
     scale: Scale = "quick",
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = 0.0,
+    gpu_memory_per_trial: GpuMemoryPerTrial = None,
     max_concurrent: MaxConcurrent = None,
     tracking_uri: Annotated[
         str | None,
@@ -189,6 +197,7 @@ def submit(
     [dim]robust-sweep submit quickstart --address http://head:8265 --root s3://bucket/prefix --gpus-per-trial 0.25[/]
     [dim]robust-sweep submit my_study.py:STUDY --address http://head:8265 --root /mnt/sweeps --shared[/]
     """
+    from orchestrator.packing import parse_memory
     from orchestrator.resources import Resources
     from orchestrator.store import Store
     from orchestrator.submission import check_root, check_tracking_uri, submission_of
@@ -198,7 +207,8 @@ def submit(
     check_address(address)
     check_root(root, is_shared=shared)
     check_tracking_uri(tracking_uri)
-    resources = Resources(None, cpus_per_trial, gpus_per_trial, max_concurrent)
+    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
+    resources = Resources(None, cpus_per_trial, gpus_per_trial, max_concurrent, memory)
     resources.check()
     submission = submission_of(
         _expand(study, settings, seeds, scale, Store(root)),
@@ -284,6 +294,7 @@ def search(
     address: Address = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = 0.0,
+    gpu_memory_per_trial: GpuMemoryPerTrial = None,
     max_concurrent: MaxConcurrent = None,
     tracking_uri: TrackingUri = None,
     data: Data = DEFAULT_DATA,
@@ -296,11 +307,13 @@ def search(
     [dim]robust-sweep search cross_paper --set defense=trades --objectives robust_accuracy:pgd_linf --pruner asha[/]
     """
     from orchestrator.lookup import find_study
+    from orchestrator.packing import parse_memory
     from orchestrator.resources import Resources
     from orchestrator.search_session import Request, run_search
     from orchestrator.settings import parse_assignments, parse_seeds
     from orchestrator.store import Store
 
+    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
     store = Store(root)
     request = Request(
         asked=study,
@@ -319,7 +332,7 @@ def search(
     code = run_search(
         request,
         store,
-        resources=Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent),
+        resources=Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, memory),
         tracking_uri=tracking_uri,
         data_folder=data,
         download=download,
@@ -374,12 +387,15 @@ def show(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with a message and exit code 2."""
+    """Run the command line; a user's mistake, or a root that is away, ends with a message and exit code 2."""
+    from orchestrator.argv import hide_secrets
+    from orchestrator.remote import RootError
     from trainables.errors import InputError
 
+    hide_secrets()
     try:
         app()
-    except InputError as error:
+    except (InputError, RootError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 

@@ -38,6 +38,7 @@ def plan_view(plan: Plan, rest: Remainder) -> RenderableType:
         Text(f"scale {plan.scale}, seeds {', '.join(map(str, plan.seeds))}"),
         Text(),
         _counts(plan, rest),
+        *_craftings(plan),
         Text(),
         _axes(plan),
         Text(),
@@ -58,6 +59,13 @@ def _counts(plan: Plan, rest: Remainder) -> Table:
     return table
 
 
+def _craftings(plan: Plan) -> tuple[Text, ...]:
+    transferred = sum(spec.source is not None for spec in plan.evaluations.values())
+    if not transferred:
+        return ()
+    return (Text(f"{transferred} evaluations are transfers, of the examples of {len(plan.craftings)} craftings"),)
+
+
 def _axes(plan: Plan) -> Table:
     table = Table("axis", "varies", "values", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for axis in plan.axes:
@@ -69,9 +77,12 @@ def _rows(plan: Plan, rest: Remainder) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("row", "seed", "model", "trained", "evaluated"):
         table.add_column(heading)
+    cells: dict[tuple[str, int], list[str]] = {}
+    for (label, _, seed), fingerprint in plan.layout.items():
+        cells.setdefault((label, seed), []).append(fingerprint)
     for variant in plan.variants:
         for seed, model in variant.models.items():
-            wanted = [f for (label, _, s), f in plan.layout.items() if label == variant.label and s == seed]
+            wanted = cells[variant.label, seed]
             done = sum(fingerprint in rest.evaluated for fingerprint in wanted)
             label = variant.label + (" (baseline)" if plan.baselines.get(variant.label) == variant.label else "")
             trained = "yes" if model in rest.trained else "no"
@@ -90,6 +101,7 @@ def plan_json(plan: Plan, rest: Remainder) -> str:
             "axes": [{"key": a.key, "phase": a.phase, "values": a.values} for a in plan.axes],
             "rows": [{"label": v.label, "models": v.models} for v in plan.variants],
             "columns": plan.columns,
+            "craftings": sorted(plan.craftings),
             "trainings": _specs(plan.trainings, rest.trained),
             "evaluations": _specs(plan.evaluations, rest.evaluated),
         },

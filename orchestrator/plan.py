@@ -48,6 +48,7 @@ from trainables.specs import (
 SEEDS = ("seed", "seeds")
 Split = Literal["test", "validation"]
 SpecT = TypeVar("SpecT", bound=Frozen)
+Cell = tuple[str, str, int]  # a row's label, a column and a seed
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Variant:
 class Plan:
     """What a study needs. `layout[variant label, column, seed]` names the evaluation of that cell.
 
+    `sources[variant label, column]` is the label of the row on which a transfer's examples are crafted.
+
     `asked` is how the user names the study.
     `baselines` maps each row's label to that of the row it is compared with; a baseline's own is its label.
     """
@@ -99,6 +102,7 @@ class Plan:
     trainings: Mapping[str, TrainingSpec] = field(repr=False)
     evaluations: Mapping[str, EvaluationSpec] = field(repr=False)
     layout: Mapping[tuple[str, str, int], str] = field(repr=False)
+    sources: Mapping[tuple[str, str], str] = field(repr=False)
 
     @property
     def slug(self) -> str:
@@ -118,6 +122,11 @@ class Plan:
     def identity(self) -> str:
         """Hash of the evaluations: another plan of the same name, as of an edited study, has another."""
         return hashlib.sha256(json.dumps(sorted(self.evaluations)).encode()).hexdigest()[:20]
+
+    @property
+    def craftings(self) -> frozenset[str]:
+        """What transfers are judged on: a source's examples, crafted once however many targets meet them."""
+        return frozenset(spec.crafting_fingerprint for spec in self.evaluations.values() if spec.source)
 
     def name_of(self, model: str) -> str:
         """Name a model as its rows are labelled, less what varies at test time."""
@@ -224,7 +233,10 @@ def expand(
     points = points_of(grids, settings, study.design)
     variants, trainings = _variants(points, settings, seeds)
     _check_views(given, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
-    layout, evaluations = _evaluations(study, variants, trainings, given, split)
+    said = _said_of(variants, trainings)
+    sources = _sources(study, variants, trainings, said)
+    cells = _own_cells(variants, trainings, given, split) | _transfers(study, variants, sources, given, split)
+    layout = {cell: spec.fingerprint for cell, spec in cells.items()}
     return Plan(
         study=study,
         asked=asked or study.name,
@@ -233,13 +245,14 @@ def expand(
         seeds=seeds,
         axes=_axes(points, given.attacks),
         variants=tuple(variants),
-        baselines=_baselines(study, variants, trainings),
+        baselines=_baselines(study, variants, said),
         columns=_columns(study, layout),
         attacks=given.attacks,
         measures=given.measures,
         trainings=trainings,
-        evaluations=evaluations,
+        evaluations={layout[cell]: spec for cell, spec in cells.items()},
         layout=layout,
+        sources={cell: source.label for cell, source in sources.items()},
     )
 
 
@@ -344,28 +357,48 @@ def _first_spec(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> Trai
     return trainings[next(iter(variant.models.values()))]
 
 
+def _said_of(variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec]) -> dict[str, dict[str, Any]]:
+    """Return every setting of each row, by its label: dotted keys, those at test time too."""
+    settings = {v.label: {**_first_spec(v, trainings).model_dump(), "inference": v.inference} for v in variants}
+    return {label: {k: hashable(value) for k, value in flatten(nested).items()} for label, nested in settings.items()}
+
+
 def _select(
-    settings: Mapping[str, Any], variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec], row: Variant
+    settings: Mapping[str, Any], variants: Sequence[Variant], said: Mapping[str, Mapping[str, Any]], row: Variant
 ) -> Variant | None:
     """Return the variant to compare a row with: of those that have all the settings, the one most like the row."""
     wanted = {key: hashable(value) for key, value in with_whole_keys(settings).items()}
-    specs = {v.label: flatten(_first_spec(v, trainings).model_dump()) for v in variants}
-    found = [v for v in variants if all(specs[v.label].get(key) == value for key, value in wanted.items())]
+    found = [v for v in variants if all(said[v.label].get(key) == value for key, value in wanted.items())]
 
     def likeness(variant: Variant) -> int:
-        same_training = sum(specs[variant.label].get(key) == value for key, value in specs[row.label].items())
-        return same_training + sum(variant.inference.get(key) == value for key, value in row.inference.items())
+        return len(said[variant.label].items() & said[row.label].items())
 
     return max(found, key=likeness, default=None)
 
 
-def _baselines(study: Study, variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec]) -> dict[str, str]:
+def _baselines(study: Study, variants: Sequence[Variant], said: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     if not study.baseline and study.design != "grid":
         return {variant.label: variants[0].label for variant in variants}
     if not study.baseline:
         return {}
-    found = {v.label: _select(study.baseline, variants, trainings, v) for v in variants}
+    found = {v.label: _select(study.baseline, variants, said, v) for v in variants}
     return {label: baseline.label for label, baseline in found.items() if baseline is not None}
+
+
+def _sources(
+    study: Study,
+    variants: Sequence[Variant],
+    trainings: Mapping[str, TrainingSpec],
+    said: Mapping[str, Mapping[str, Any]],
+) -> dict[tuple[str, str], Variant]:
+    """Return the row that crafts for each row and transfer; none where it would be of other data than the row's."""
+    found = {}
+    for column, transfer in study.transfers.items():
+        for variant in variants:
+            source = _select(transfer.source, variants, said, variant)
+            if source is not None and _share_data(source, variant, trainings):
+                found[variant.label, column] = source
+    return found
 
 
 def _check_views(
@@ -394,14 +427,11 @@ def _columns(study: Study, layout: Iterable[tuple[str, str, int]]) -> tuple[str,
     return tuple(c for c in (CLEAN, *study.attacks, *study.transfers, *study.measures) if c in filled)
 
 
-def _evaluations(
-    study: Study,
-    variants: list[Variant],
-    trainings: Mapping[str, TrainingSpec],
-    given: Settings,
-    split: Split,
-) -> tuple[dict[tuple[str, str, int], str], dict[str, EvaluationSpec]]:
-    cells: dict[tuple[str, str, int], EvaluationSpec] = {}
+def _own_cells(
+    variants: Iterable[Variant], trainings: Mapping[str, TrainingSpec], given: Settings, split: Split
+) -> dict[Cell, EvaluationSpec]:
+    """Return what is asked of each row by itself: clean, under each attack that it meets, by each measure."""
+    cells: dict[Cell, EvaluationSpec] = {}
     for variant in variants:
         views = _views(variant, trainings)
         for seed, model in variant.models.items():
@@ -415,24 +445,35 @@ def _evaluations(
             for column, measure in given.measures.items():
                 if measure.view in views:
                     cells[variant.label, column, seed] = ask(measure=measure, seed=seed)
-    for column, transfer in study.transfers.items():
-        for variant in variants:
-            source = _select(transfer.source, variants, trainings, variant)
-            if source is None or not _share_data(source, variant, trainings):
-                continue
-            for seed, model in variant.models.items():
-                other = _source_seed(seed, tuple(variant.models), is_source=model in source.models.values())
-                if other is not None:
-                    cells[variant.label, column, seed] = EvaluationSpec(
-                        model=model,
-                        inference=variant.inference,
-                        source=source.models[other],
-                        attack=given.attacks[transfer.attack],
-                        split=split,
-                        examples=given.examples,
-                        seed=other,
-                    )
-    return {cell: spec.fingerprint for cell, spec in cells.items()}, {s.fingerprint: s for s in cells.values()}
+    return cells
+
+
+def _transfers(
+    study: Study,
+    variants: Iterable[Variant],
+    sources: Mapping[tuple[str, str], Variant],
+    given: Settings,
+    split: Split,
+) -> dict[Cell, EvaluationSpec]:
+    """Return what is asked of each row on its sources' examples."""
+    cells: dict[Cell, EvaluationSpec] = {}
+    by_label = {variant.label: variant for variant in variants}
+    for (label, column), source in sources.items():
+        target = by_label[label]
+        for seed, model in target.models.items():
+            other = _source_seed(seed, tuple(target.models), is_source=model in source.models.values())
+            if other is not None:
+                cells[label, column, seed] = EvaluationSpec(
+                    model=model,
+                    inference=target.inference,
+                    source=source.models[other],
+                    source_inference=source.inference,
+                    attack=given.attacks[study.transfers[column].attack],
+                    split=split,
+                    examples=given.examples,
+                    seed=other,
+                )
+    return cells
 
 
 def _share_data(source: Variant, target: Variant, trainings: Mapping[str, TrainingSpec]) -> bool:

@@ -7,6 +7,7 @@ own, whether it has this package's code and sees the root as this machine does.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.provenance import code_hash
+from orchestrator.remote import driver_keys
 from orchestrator.resources import Resources
 from orchestrator.store import Store
 from trainables.errors import InputError
@@ -81,7 +83,7 @@ def sights(resources: Resources, store: Store) -> list[Sight]:
         asked = {
             task.options(
                 num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote(store.root, probe, node): about["NodeManagerAddress"]
+            ).remote(store.root, probe, node, driver_keys()): about["NodeManagerAddress"]
             for node, about in others.items()
         }
         answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=LOOK_SECONDS)
@@ -107,10 +109,12 @@ def _answer(reference: Any, node: str) -> Sight | None:
         return None
 
 
-def _look() -> Callable[[str, str, str], Sight]:
+def _look() -> Callable[[str, str, str, Mapping[str, str]], Sight]:
     """Return what runs on another node. It is sent by its value, since that node may lack this module."""
 
-    def look(root: str, probe: str, node: str) -> dict[str, Any]:
+    def look(root: str, probe: str, node: str, keys: Mapping[str, str]) -> dict[str, Any]:
+        for name, value in keys.items():
+            os.environ.setdefault(name, value)
         try:
             from orchestrator.provenance import code_hash
             from orchestrator.store import Store

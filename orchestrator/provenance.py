@@ -11,15 +11,18 @@ from typing import Any
 
 import torch
 
+from trainables.memory import peak_memory
+
 LIBRARIES = ("ray", "torch", "numpy")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Return versions, a hash of the code that trains and attacks, the device and its threads."""
+    """Return versions, a hash of the code that trains and attacks, the device, its threads and what a unit took."""
     return {
         **_versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
+        **peak_memory(device),
     }
 
 

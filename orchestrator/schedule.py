@@ -115,6 +115,7 @@ class Schedule:
         self._trained: set[str] = set()
         self._waiting: dict[str, Unit] = {}
         self._ready: deque[Unit] = deque()
+        self._resting: list[tuple[float, Unit]] = []
         self._ended: set[str] = set()
         self.add(rest)
 
@@ -141,6 +142,7 @@ class Schedule:
 
     def take(self) -> Unit | None:
         """Return the next unit; None if there is none at this moment."""
+        self._wake()
         if time.monotonic() < self._quiet_until:
             return None
         for queue in (self._trainings, self._ready):
@@ -154,6 +156,12 @@ class Schedule:
         if self.is_ready:  # all of it is under way elsewhere
             self._quiet_until = time.monotonic() + LOOK_AGAIN_SECONDS
         return None
+
+    def _wake(self) -> None:
+        now = time.monotonic()
+        for _, unit in [rest for rest in self._resting if rest[0] <= now]:
+            (self._trainings if unit.training else self._ready).append(unit)
+        self._resting = [rest for rest in self._resting if rest[0] > now]
 
     def _left_of(self, unit: Unit) -> Unit | None:
         """Return a unit less what peers have finished; None if that is all of it."""
@@ -170,7 +178,11 @@ class Schedule:
     @property
     def exhausted(self) -> bool:
         """Whether every unit has been handed out or can never be."""
-        return not (self.is_ready or self._waiting)
+        return not (self.is_ready or self._waiting or self._resting)
+
+    def retry(self, name: str, *, after: float) -> None:
+        """Take a unit back that ended through no fault of its own, and hand it out again `after` seconds."""
+        self._resting.append((time.monotonic() + after, self.units[name]))
 
     def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
         """Note a unit's end, with its error if it failed.

@@ -19,6 +19,7 @@ from orchestrator.claims import Claims
 from orchestrator.grids import DEFENSE
 from orchestrator.history import History, SearchTrial, State
 from orchestrator.ledger import NO_PRUNER, Asked, Ledger, Options
+from orchestrator.litter import clear_litter
 from orchestrator.objectives import CLEAN_ACCURACY, ROBUST, WORST_CASE, Objective, probe_of, values_of
 from orchestrator.plan import Plan, Remainder, remainder
 from orchestrator.resources import Resources
@@ -72,6 +73,8 @@ def run(
     if not search.wants_more:
         return SweepResult()
     with Claims(search.store) as claims, sweep.connected(resources) as nodes:
+        resources = sweep.packed(resources)
+        clear_litter(search.store)
         slots = preflight.check(resources, search.store, nodes)
         search.begin(slots, listeners, told, peers=claims)
         if search.exhausted:
@@ -143,6 +146,9 @@ class Search:
         """Return the next unit: evaluations that are ready, else work of a new point."""
         self._ask_for_work()
         return self._schedule.take()
+
+    def retry(self, name: str, *, after: float) -> None:
+        self._schedule.retry(name, after=after)
 
     def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
         lost = self._schedule.finish(name, error=error)

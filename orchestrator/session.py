@@ -44,10 +44,11 @@ def run_study(
     download: bool,
     console: Console,
     retry_failed: bool = False,
+    state_seconds: float = sweep.STATE_SECONDS,
 ) -> int:
     """Run what is missing, write the report, bring MLflow up to date; return the process's exit code.
 
-    `retry_failed` runs only what was tried before and failed.
+    `retry_failed` runs only what was tried before and failed; `state_seconds` is as of `sweep.run`.
     """
     resources.check()
     store.check_writable()
@@ -70,7 +71,15 @@ def run_study(
     code = FAILED
     try:
         with Progress(console) as progress:
-            result = sweep.run(plan, store, datasets, resources=resources, listeners=(progress, tracker), rest=rest)
+            result = sweep.run(
+                plan,
+                store,
+                datasets,
+                resources=resources,
+                listeners=(progress, tracker),
+                state_seconds=state_seconds,
+                rest=rest,
+            )
         rest = remainder(plan, store)
         code = _code(rest, result)
         files = _publish(plan, store, console, again=True)
@@ -78,6 +87,8 @@ def run_study(
         with console.status("writing to MLflow"):
             tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
     _say_failures(result.failures, console)
+    if result.gpu_peak_mib:
+        console.print(f"GPU memory: a trial's tensors took up to {result.gpu_peak_mib} MiB, beside CUDA's own context")
     if code == INTERRUPTED or result.was_interrupted:
         console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
     say_mlflow(uri, tracker.error, console)

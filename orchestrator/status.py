@@ -17,10 +17,12 @@ from orchestrator.store import Store
 
 EXAMPLES = 3
 WHAT_TO_DO = {
-    "out of memory": "give a trial more: fewer at once (--max-concurrent), a larger --gpus-per-trial, a smaller batch",
+    "out of memory": "give a trial more: fewer at once (--max-concurrent), a larger --gpus-per-trial or "
+    "--gpu-memory-per-trial, a smaller batch",
     "diverged": "lower optimisation.lr, or look at the history: robust-sweep show FINGERPRINT",
     "bad input": "the settings and the data do not fit: the message says which",
     "process died": "the log says why; run again to go on from the last saved epoch",
+    "node lost": "the machines went, not the unit; run again to go on from the last saved epoch",
     "no model": "follows from the failed trainings above",
     "bug": "not the settings' fault: the traceback says where",
 }

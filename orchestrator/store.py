@@ -9,7 +9,7 @@ Layout under the root (each entry is one file, written aside and then renamed, s
     failures/<unit>.json                 why a unit failed for good
 
 Every entry is determined by its name, so two writers of one entry write the same content and either may win.
-Nothing is pickled. Safe to share between processes: an instance holds no state but its root.
+Nothing is pickled. Safe to share between processes: an instance holds no state but its root and its patience.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import functools
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,10 +32,12 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from orchestrator.remote import PATIENCE_SECONDS, ask
 from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
 from trainables.specs import EvaluationSpec, TrainingSpec
 
+Answer = TypeVar("Answer")
 Story = tuple[TrainingSpec, list[dict[str, float]], Mapping[str, Any]]
 
 KINDS = {
@@ -45,6 +47,8 @@ KINDS = {
     "crafted": ".safetensors",
     "failures": ".json",
 }
+HEADER_BYTES = 1 << 17  # what is read of a checkpoint at first for its history; a longer header takes a second look
+S3_OPTION = "allow_delayed_open"
 VALUE = "value."  # before the name of a record's column of what a measure found
 
 
@@ -97,11 +101,19 @@ class Record:
 
 
 class Store:
-    """What has been trained and evaluated, under one root: a folder or a URI such as s3://bucket/prefix."""
+    """What has been trained and evaluated, under one root: a folder or a URI such as s3://bucket/prefix.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    A remote root that is away is asked again for `patience` seconds, then RootError is raised, which is an OSError.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, patience: float = 0.0) -> None:
+        self.patience = patience
         text = os.fspath(root).removeprefix("file://")
         self.root = text if "://" in text else str(Path(text).expanduser().absolute())
+
+    def patient(self) -> Store:
+        """Return the same store for work that would be lost if the root were away for a moment."""
+        return Store(self.root, patience=PATIENCE_SECONDS)
 
     @property
     def is_local(self) -> bool:
@@ -129,27 +141,26 @@ class Store:
     def check_writable(self) -> None:
         """Write and delete a probe; raise InputError if the root cannot be written."""
         try:
-            probe = f"probe-{uuid.uuid4().hex}"
+            probe = f"probe.{uuid.uuid4().hex}.tmp"
             self._write(probe, b"")
-            fs, root = self.filesystem()
-            fs.delete_file(f"{root}/{probe}")
+            self.delete_file(probe)
         except OSError as error:
+            reason = (error.strerror or str(error)).removeprefix(f"root {self.shown!r}: ")
             raise InputError(
-                f"root {self.shown!r} must be a folder that can be written: {error.strerror or error} "
+                f"root {self.shown!r} must be a folder that can be written: {reason} "
                 "(choose another with --root or ROBUST_SWEEP_ROOT)"
             ) from None
 
     def fingerprints(self, kind: str) -> set[str]:
         """Return the names of all entries of a kind, in one listing."""
         suffix = KINDS[kind]
-        fs, root = self.filesystem()
-        selector = pa.fs.FileSelector(f"{root}/{kind}", allow_not_found=True)
-        names = [info.base_name for info in fs.get_file_info(selector)]
+        names = [info.base_name for info in self._listed(kind)]
         return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
 
     def has(self, kind: str, fingerprint: str) -> bool:
         fs, _ = self.filesystem()
-        return fs.get_file_info(self._path(kind, fingerprint)).type != pa.fs.FileType.NotFound
+        path = self._path(kind, fingerprint)
+        return self._ask(lambda: fs.get_file_info(path).type != pa.fs.FileType.NotFound)
 
     def delete(self, kind: str, fingerprint: str) -> None:
         """Delete an entry if it is there."""
@@ -177,9 +188,15 @@ class Store:
     def load_history(self, fingerprint: str) -> Story:
         """Return a checkpoint's spec, history and provenance, reading no weights."""
         fs, _ = self.filesystem()
-        with fs.open_input_file(self._path("checkpoints", fingerprint)) as file:
-            length = int.from_bytes(file.read(8), "little")
-            return _story_of(json.loads(file.read(length))["__metadata__"])
+        path = self._path("checkpoints", fingerprint)
+
+        def header() -> bytes:
+            with fs.open_input_file(path) as file:
+                content: bytes = file.read(HEADER_BYTES)
+                end = 8 + int.from_bytes(content[:8], "little")
+                return (content if end <= len(content) else content + file.read(end - len(content)))[8:end]
+
+        return _story_of(json.loads(self._ask(header))["__metadata__"])
 
     def save_state(self, fingerprint: str, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Keep an unfinished training: its tensors and its JSON values."""
@@ -229,8 +246,7 @@ class Store:
 
     def load_records(self, fingerprint: str) -> list[Record]:
         """Load the records of one evaluation, eps ascending; raise FileNotFoundError if there are none."""
-        fs, _ = self.filesystem()
-        table = pq.read_table(self._path("records", fingerprint), filesystem=fs)
+        table = pq.read_table(pa.BufferReader(self._read(self._path("records", fingerprint))))
         evaluation = EvaluationSpec.model_validate_json(table.schema.metadata[b"evaluation"])
         provenance = json.loads(table.schema.metadata[b"provenance"])
         columns = {name: table.column(name) for name in table.column_names}
@@ -264,25 +280,50 @@ class Store:
 
     def read_file(self, name: str) -> bytes | None:
         """Return what `write_file` wrote; None if nothing did."""
-        fs, root = self.filesystem()
         try:
-            with fs.open_input_stream(f"{root}/{name}") as stream:
-                return stream.read()
+            return self._read(f"{self.filesystem()[1]}/{name}").to_pybytes()
         except FileNotFoundError:
             return None
 
     def files(self, folder: str) -> list[tuple[str, float]]:
         """Return the name of each file in a folder under the root and when it was written, in the store's seconds."""
-        fs, root = self.filesystem()
-        selector = pa.fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
-        found = [i for i in fs.get_file_info(selector) if i.type == pa.fs.FileType.File and i.extension != "tmp"]
+        found = [i for i in self._listed(folder) if i.type == pa.fs.FileType.File and i.extension != "tmp"]
         return [(f"{folder}/{info.base_name}", info.mtime_ns / 1e9) for info in found]
 
     def delete_file(self, name: str) -> None:
         """Delete what `write_file` wrote if it is there."""
         fs, root = self.filesystem()
         with contextlib.suppress(FileNotFoundError):
-            fs.delete_file(f"{root}/{name}")
+            self._ask(lambda: fs.delete_file(f"{root}/{name}"))
+
+    def _ask(self, operation: Callable[[], Answer]) -> Answer:
+        return operation() if self.is_local else ask(operation, self.root, patience=self.patience)
+
+    def _listed(self, folder: str) -> list[pa.fs.FileInfo]:
+        fs, root = self.filesystem()
+        selector = pa.fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
+        return self._ask(lambda: fs.get_file_info(selector))
+
+    def _read(self, path: str) -> pa.Buffer:
+        """Read a file whole; an object store is asked twice, where a stream would ask for each 256 KiB."""
+        fs, _ = self.filesystem()
+
+        def whole() -> pa.Buffer:
+            with fs.open_input_file(path) as file:
+                return file.read_buffer()
+
+        return self._ask(whole)
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the name of each folder in a folder under the root."""
+        found = [info for info in self._listed(folder) if info.type == pa.fs.FileType.Directory]
+        return [f"{folder}/{info.base_name}" for info in found]
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder under the root, with all that is in it, if it is there."""
+        fs, root = self.filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(lambda: fs.delete_dir(f"{root}/{name}"))
 
     def _path(self, kind: str, fingerprint: str) -> str:
         return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
@@ -295,9 +336,7 @@ class Store:
         self._write(f"{kind}/{fingerprint}{KINDS[kind]}", safetensors.torch.save(flat, metadata))
 
     def _load_tensors(self, kind: str, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        fs, _ = self.filesystem()
-        with fs.open_input_stream(self._path(kind, fingerprint)) as stream:
-            content = stream.read()
+        content = self._read(self._path(kind, fingerprint)).to_pybytes()
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
         return safetensors.torch.load(content), metadata
@@ -306,21 +345,30 @@ class Store:
         fs, root = self.filesystem()
         path = f"{root}/{name}"
         if not self.is_local:  # an object store shows an object only when it is whole
-            try:
-                stream = fs.open_output_stream(path)
-            except FileNotFoundError:  # a filesystem that has folders
-                fs.create_dir(path.rpartition("/")[0], recursive=True)
-                stream = fs.open_output_stream(path)
-            with stream:
-                stream.write(content)
+            self._ask(lambda: _put(fs, path, content))
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         aside = f"{path}.{uuid.uuid4().hex}.tmp"
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk is not to be filled with halves
+                os.unlink(aside)
+            raise
+
+
+def _put(fs: pa.fs.FileSystem, path: str, content: bytes | pa.Buffer) -> None:
+    try:
+        stream = fs.open_output_stream(path)
+    except FileNotFoundError:  # a filesystem that has folders
+        fs.create_dir(path.rpartition("/")[0], recursive=True)
+        stream = fs.open_output_stream(path)
+    with stream:
+        stream.write(content)
 
 
 @functools.cache
@@ -328,10 +376,17 @@ def _filesystem(root: str) -> tuple[pa.fs.FileSystem, str]:
     if "://" not in root:
         return pa.fs.LocalFileSystem(), root
     try:
-        return pa.fs.FileSystem.from_uri(root)
+        return pa.fs.FileSystem.from_uri(_in_one_request(root))
     except (pa.ArrowInvalid, OSError) as error:
         reason = scrubbed(str(error), root)
         raise InputError(f"root {without_password(root)!r} cannot be opened: {reason}") from None
+
+
+def _in_one_request(uri: str) -> str:
+    """Ask S3's filesystem to write a small object in one request instead of three."""
+    if not uri.startswith("s3://") or S3_OPTION in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}{S3_OPTION}=true"
 
 
 def _column(values: Sequence[np.ndarray]) -> pa.Array:

@@ -40,6 +40,7 @@ class Submission(Frozen):
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
+    gpu_memory_per_trial: int | None = None
     tracking_uri: str | None = None
     data: str = ""
     download: bool = False
@@ -48,7 +49,9 @@ class Submission(Frozen):
     @property
     def resources(self) -> Resources:
         """What the sweep asks of the cluster that the job is part of."""
-        return Resources("auto", self.cpus_per_trial, self.gpus_per_trial, self.max_concurrent)
+        return Resources(
+            "auto", self.cpus_per_trial, self.gpus_per_trial, self.max_concurrent, self.gpu_memory_per_trial
+        )
 
     def plan(self) -> Plan:
         """Expand the study again; raise InputError if that is not what was submitted."""
@@ -76,6 +79,7 @@ def submission_of(plan: Plan, *, root: str, resources: Resources, **options: Any
         cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=resources.gpus_per_trial,
         max_concurrent=resources.max_concurrent,
+        gpu_memory_per_trial=resources.gpu_memory_per_trial,
         **options,
     )
 

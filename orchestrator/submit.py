@@ -35,6 +35,7 @@ PACKAGES = ("orchestrator", "trainables", "search_spaces")
 ENTRYPOINT = f"python -m orchestrator arrive {FILE}"
 SCHEMES = ("http", "https")
 LOST_SECONDS = 60.0  # without an answer of the dashboard, until a job is no longer followed
+AGENT_SECONDS, NO_AGENT = 120.0, "No available agent"  # as Ray says it
 LOOK_AGAIN_SECONDS = 1.0
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray would prefer them to the address that is given
 CHATTY = (
@@ -70,12 +71,8 @@ def submit(submission: Submission, *, address: str, console: Console, wait: bool
     job = f"robust-sweep-{submission.study.name}-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as folder:
         stage(submission, Path(folder))
-        client.submit_job(
-            entrypoint=ENTRYPOINT,
-            submission_id=job,
-            runtime_env={"working_dir": folder},
-            metadata={"study": submission.asked, "scale": submission.scale, "root": without_password(submission.root)},
-        )
+        about = {"study": submission.asked, "scale": submission.scale, "root": without_password(submission.root)}
+        _send(client, {"submission_id": job, "runtime_env": {"working_dir": folder}, "metadata": about})
     console.print(f"job     {job}", highlight=False, soft_wrap=True)
     if not wait:
         _say_how_to_go_on(job, address, console)
@@ -96,6 +93,19 @@ def stage(submission: Submission, folder: Path) -> None:
         source = Path(__file__).parents[1] / package
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / FILE).write_text(submission.model_dump_json())
+
+
+def _send(client: JobSubmissionClient, job: dict[str, Any]) -> None:
+    """Submit a job; wait for the agent that starts jobs, which a new head has some time after its dashboard."""
+    until = time.monotonic() + AGENT_SECONDS
+    while True:
+        try:
+            client.submit_job(entrypoint=ENTRYPOINT, **job)
+            return
+        except RuntimeError as error:
+            if NO_AGENT not in str(error) or time.monotonic() > until:
+                raise InputError(f"the cluster does not take the job: {error}") from None
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def follow(client: JobSubmissionClient, job: str, show: Callable[[str], Any]) -> int:

@@ -9,17 +9,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from orchestrator import preflight
 from orchestrator.claims import Claims
+from orchestrator.litter import clear_litter
+from orchestrator.packing import SHARES
 from orchestrator.plan import Plan, Remainder, remainder
+from orchestrator.remote import KEYS, driver_keys
 from orchestrator.resources import Resources
 from orchestrator.schedule import Schedule
 from orchestrator.store import Store
@@ -27,6 +34,7 @@ from orchestrator.watch import Listener, Source, SweepResult, Watch, tell
 from trainables.data import Splits, load
 from trainables.errors import InputError
 from trainables.failures import class_of_dead_process
+from trainables.memory import total_memory
 from trainables.randomness import seeded
 from trainables.specs import TrainingSpec
 from trainables.training import build
@@ -44,6 +52,7 @@ RAY_ENVIRONMENT = {
 }
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
+ASK_SECONDS = 120.0
 THIS_MACHINE = Resources()
 
 
@@ -69,11 +78,14 @@ def run(
     for fingerprint in rest.fingerprints & store.fingerprints("failures"):
         store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
+        resources = packed(resources)
+        clear_litter(store)
         slots = preflight.check(resources, store, nodes)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
-        return fit(Watch(schedule, store, listeners), datasets, resources, slots=slots, state_seconds=state_seconds)
+        watch = Watch(schedule, store, listeners)
+        return fit(watch, datasets, resources, slots=slots, state_seconds=state_seconds)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
@@ -98,17 +110,20 @@ def check_builds(plan: Plan, rest: Remainder, datasets: Mapping[str, Splits]) ->
 def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     """Yield the resources of each living node; shut Ray down afterwards if it was started here."""
     os.environ.update({k: v for k, v in RAY_ENVIRONMENT.items() if k not in os.environ})
+    is_local = not (resources.address or os.environ.get("RAY_ADDRESS"))
+    imported = sys.modules.get("ray")
+    ours = imported is None or not imported.is_initialized()
+    if ours and is_local:
+        _shut_others_out()
     import ray
 
-    ours = not ray.is_initialized()
     if ours:
         _check_reachable(resources.address)
-        local: dict[str, Any] = {}
-        if not (resources.address or os.environ.get("RAY_ADDRESS")):
-            local = {"include_dashboard": False}
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else is to reach a Ray of this process
+        address = resources.address or os.environ.get("RAY_ADDRESS")
+        # without an address Ray would join whatever cluster was started on this machine
+        where = {"address": "local", "include_dashboard": False} if is_local else {"address": address}
         try:
-            ray.init(address=resources.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             raise InputError(
                 f"Ray at {resources.address!r} cannot be reached: {error} (if it has a token: set RAY_AUTH_MODE=token, "
@@ -119,6 +134,38 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _shut_others_out() -> None:
+    """Let a Ray of this process listen on loopback alone, to those who know its token: who reaches Ray runs code.
+
+    The first name is a switch of Ray's that it turns by itself on Windows and macOS; it reads it when it is imported.
+    """
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def packed(resources: Resources, *, ask: Callable[[], int] = total_memory) -> Resources:
+    """Return resources whose share of a GPU is known; `ask` says on a node how many bytes one of its GPUs has.
+
+    Ray does not say it. GPUs of one node are taken to be alike.
+    """
+    if resources.gpu_memory_per_trial is None:
+        return resources
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    task = ray.remote(num_cpus=0, num_gpus=1 / SHARES, max_retries=0)(ask)
+    asked = [task.options(scheduling_strategy=On(node, soft=False)).remote() for node in nodes]
+    try:
+        return resources.packed(ray.get(asked, timeout=ASK_SECONDS))
+    except (ray.exceptions.RayError, TimeoutError) as error:
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+        raise InputError(
+            f"the memory of the GPUs could not be asked for ({reason}): give a trial's share by --gpus-per-trial"
+        ) from None
 
 
 def _check_reachable(address: str | None) -> None:
@@ -147,40 +194,43 @@ def fit(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     shared = {key: ray.put(splits) for key, splits in datasets.items()}
     device = "cuda" if resources.gpus_per_trial else "cpu"
-    bench = trainable.Bench(watch.store, shared, state_seconds, device)
+    _keep_keys_out_of_logs()
+    bench = trainable.Bench(watch.store.patient(), shared, state_seconds, device, driver_keys())
     unit = tune.with_resources(
         tune.with_parameters(trainable.Unit, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    name = f"sweep-{uuid.uuid4().hex[:8]}"
-    filesystem, folder = watch.store.filesystem()
-    tuner = tune.Tuner(
-        unit,
-        tune_config=tune.TuneConfig(
-            search_alg=_searcher(watch.source),
-            num_samples=-1,
-            max_concurrent_trials=slots,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_filesystem=filesystem,
-            storage_path=f"{folder}/tune",
-            verbose=0,
-            stop=lambda _, result: watch.stops(result["config"], result),
-            callbacks=[_callback(watch)],
-            failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    )
-    try:
+    # Tune's own files, which nobody reads, are pickles, and lie where they cost an object store no requests.
+    with tempfile.TemporaryDirectory(prefix="robust-sweep-", ignore_cleanup_errors=True) as aside:
+        tuner = tune.Tuner(
+            unit,
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(watch.source),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=aside,
+                verbose=0,
+                stop=lambda _, result: watch.stops(result["config"], result),
+                callbacks=[_callback(watch)],
+                failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
         tuner.fit()
-    finally:
-        with contextlib.suppress(OSError):
-            filesystem.delete_dir(f"{folder}/tune/{name}")
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
+
+
+def _keep_keys_out_of_logs() -> None:
+    """Keep Tune from giving AWS' keys to workers as a runtime environment, which each node writes into its logs."""
+    with contextlib.suppress(ImportError, AttributeError):  # it is no public part of Ray
+        from ray.tune.execution import class_cache
+
+        class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
 
 
 def _searcher(source: Source) -> Any:
@@ -223,17 +273,37 @@ def _callback(watch: Watch) -> Any:
             watch.on_result(trial.config, result)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-            watch.on_failure(trial.config, _process_failure(trial))
+            watch.on_death(trial.config, _process_failure(trial))
 
     return Forward()
 
 
 def _process_failure(trial: Any) -> dict[str, str]:
-    """Say why a worker process died, from what Tune wrote of it."""
+    """Say why a worker process died, and where its output lies, from what Tune wrote of it."""
     try:
         with open(trial.error_file) as file:
             text = file.read()
     except (OSError, TypeError):
         text = ""
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
-    return {"class": class_of_dead_process(text), "error": last.strip(), "traceback": text}
+    return {
+        "class": class_of_dead_process(text),
+        "error": last.strip(),
+        "traceback": text,
+        "log": _log_of_dead_process(text),
+    }
+
+
+def _log_of_dead_process(text: str) -> str:
+    """Return the address and the log of the last process that Ray names; "" if it names none, as of a lost node."""
+    import ray
+
+    named = re.findall(r"^\s*pid: (\d+)$.*?^\s*ip: (\S+)$", text, re.DOTALL | re.MULTILINE)
+    if not named:
+        return ""
+    pid, address = named[-1]
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    pattern = f"worker-*-{pid}.err"
+    is_here = address == ray.util.get_node_ip_address()
+    return f"{address}:{next(logs.glob(pattern), logs / pattern) if is_here else logs / pattern}"

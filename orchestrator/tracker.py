@@ -100,7 +100,7 @@ class Tracker:
         self._events.put(Stored(frozenset(_models(unit))))
 
     def done_elsewhere(self, unit: Unit) -> None:
-        self.finished(unit)
+        pass  # that driver logs it; `Closed` logs what is missing then
 
     def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
         for model in _models(unit):
@@ -189,5 +189,6 @@ def _write(book: Book, event: Event) -> None:
         case GivenUp(model):
             book.given_up(model)
         case Closed(files, text, status):
+            book.look_again()
             book.models(book.trainings)
             book.close(files, text, status=status)

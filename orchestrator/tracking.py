@@ -45,6 +45,7 @@ STEPS_PER_EPS = 1000
 METRICS_A_CALL = 1000
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
 NOTE_CHARACTERS = 8000
+OLDEST_FIRST = ["attributes.start_time ASC"]
 
 
 # Read by MLflow when it is imported: a server that is away is given up soon, and no chatter.
@@ -117,17 +118,15 @@ class Book:
         self.client: MlflowClient = MlflowClient(tracking_uri=uri)
         self.experiment = self._experiment()
         self.parent = self._parent()
-        self._children = {
-            run.data.tags[MODEL]: run
-            for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
-            if MODEL in run.data.tags
-        }
+        self._children: dict[str, Run] = {}
         self._ended: set[str] = set()
+        self.look_again()
         self.trainings: dict[str, TrainingSpec] = {}
         self._labels: dict[str, str] = {}
         self._columns: dict[str, list[str]] = {}
         self._wanted: dict[str, dict[str, None]] = {}
         self._clean: dict[str, str] = {}
+        self._clean_accuracies: dict[str, float] = {}
 
     def add(self, plan: Plan) -> None:
         """Take on a plan: what there is to log of it, once the store has it."""
@@ -138,6 +137,11 @@ class Book:
             self._wanted.setdefault(evaluation.model, {})[fingerprint] = None
         clean = {_predictor(e): f for f, e in plan.evaluations.items() if e.is_clean}
         self._clean |= {f: clean[_predictor(e)] for f, e in plan.evaluations.items()}
+
+    def look_again(self) -> None:
+        """See what another driver has logged in the meantime."""
+        found = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
+        self._children = {run.data.tags[MODEL]: run for run in reversed(found) if MODEL in run.data.tags}
 
     def epochs(self, model: str, history: Sequence[Mapping[str, float]]) -> None:
         """Log the epochs of a model that are not logged yet."""
@@ -211,9 +215,14 @@ class Book:
                 points.append((split + column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
                 continue
             name = f"{split}robust_accuracy/{column}"
-            points.append((name, self.store.load_records(clean)[0].accuracy, 0))
+            points.append((name, self._clean_accuracy(clean), 0))
             points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
+
+    def _clean_accuracy(self, clean: str) -> float:
+        if clean not in self._clean_accuracies:
+            self._clean_accuracies[clean] = self.store.load_records(clean)[0].accuracy
+        return self._clean_accuracies[clean]
 
     def _log(self, run: Run, points: Sequence[tuple[str, float, int]], tags: Mapping[str, str]) -> None:
         """Log metrics, then the tags that say so."""
@@ -240,9 +249,9 @@ class Book:
         if model not in self._children:
             spec, label = self.trainings[model], self._labels[model]
             tags = {"mlflow.parentRunId": self.parent, MODEL: model, "robust_sweep.variant": label}
-            run = self.client.create_run(self.experiment, tags=tags, run_name=f"{label} seed={spec.seed}")
-            self._children[model] = run
-            self._log_dataset(run.info.run_id, spec)
+            query = f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`{MODEL}` = '{model}'"
+            self._children[model] = self._created(query, tags, f"{label} seed={spec.seed}")
+            self._log_dataset(self._children[model].info.run_id, spec)
         run = self._children[model]
         self._log_params(run, _params(self.trainings[model]))
         return run
@@ -281,22 +290,33 @@ class Book:
 
     def _parent(self) -> str:
         """Return the parent's run, created if it is not there."""
-        found = self._search(f"tags.`{PLAN}` = '{self.about.identity}'")
-        if found:
+        study = self.about.study
+        tags = {PLAN: self.about.identity, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
+        query = f"tags.`{PLAN}` = '{self.about.identity}'"
+        if found := self._search(query):
             run = found[0]
             self.client.update_run(run.info.run_id, status="RUNNING")
         else:
-            study = self.about.study
-            tags = {PLAN: self.about.identity, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
-            run = self.client.create_run(self.experiment, tags=tags, run_name=self.about.name)
+            run = self._created(query, tags, self.about.name)
         self._log_params(run, self.about.params)
         return run.info.run_id
 
+    def _created(self, query: str, tags: dict[str, str], name: str) -> Run:
+        """Create the run that a query is to find; of two that drivers create at once the older one stays."""
+        mine = self.client.create_run(self.experiment, tags=tags, run_name=name)
+        first = self._search(query)[0]
+        if first.info.run_id != mine.info.run_id:
+            self.client.delete_run(mine.info.run_id)
+        return first
+
     def _search(self, query: str) -> list[Run]:
+        """Return the runs that a query finds, the oldest first."""
         found: list[Run] = []
         token = None
         while True:
-            page = self.client.search_runs([self.experiment], query, max_results=1000, page_token=token)
+            page = self.client.search_runs(
+                [self.experiment], query, max_results=1000, order_by=OLDEST_FIRST, page_token=token
+            )
             found += page
             token = page.token
             if not token:
@@ -328,7 +348,7 @@ def _predictor(evaluation: EvaluationSpec) -> tuple[str, str]:
 
 
 def _note_name(parent: Parent, uri: str) -> str:
-    return f"tracking/{parent.name}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}.json"
+    return f"tracking/{parent.name}-{hashlib.sha256(without_password(uri).encode()).hexdigest()[:8]}.json"
 
 
 def _content(trainings: Iterable[str], evaluations: Iterable[str], store: Store) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,10 +11,13 @@ from typing import Any, Protocol
 from orchestrator.plan import Plan, Remainder
 from orchestrator.schedule import Unit
 from orchestrator.store import Store
-from trainables.failures import NO_MODEL
+from trainables.failures import NO_MODEL, NODE_LOST
 from trainables.specs import EvaluationSpec
 
 logger = logging.getLogger(__name__)
+
+NODE_RETRIES = 5  # of a unit; one that takes its node down with it must not take all of them
+REST_SECONDS = 30.0  # Ray takes some 20 to see that a node is lost, and starts units on it until then
 
 
 class Source(Protocol):
@@ -31,6 +35,10 @@ class Source(Protocol):
 
     def take(self) -> Unit | None:
         """Return the next unit; None if there is none at this moment."""
+        ...
+
+    def retry(self, name: str, *, after: float) -> None:
+        """Take a unit back, to hand it out again `after` seconds."""
         ...
 
     def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
@@ -69,10 +77,14 @@ class Listener(Protocol):
 
 @dataclass
 class SweepResult:
-    """How a sweep ended: units done, whether some were left undone on the way, and the failures by unit name."""
+    """How a sweep ended: units done, whether some were left undone on the way, and the failures by unit name.
+
+    `gpu_peak_mib` is the most GPU memory that a unit's tensors took, in MiB; 0 on the CPU.
+    """
 
     done: int = 0
     was_interrupted: bool = False
+    gpu_peak_mib: int = 0
     failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -95,6 +107,7 @@ class Watch:
         self.result = SweepResult()
         self.running: set[str] = set()
         self._given_up: set[str] = set()
+        self._nodes_lost: Counter[str] = Counter()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()  # Tune pickles its callbacks into a file that nobody reads
@@ -120,6 +133,7 @@ class Watch:
         if "failure" in result:
             self.on_failure(config, result["failure"])
             return
+        self.result.gpu_peak_mib = max(self.result.gpu_peak_mib, result.get("gpu_peak_mib", 0))
         tell(self.listeners, "progressed", unit, result["metrics"])
         if unit.name in self._given_up:
             self.running.discard(unit.name)
@@ -129,6 +143,16 @@ class Watch:
             self.running.discard(unit.name)
             self.source.finish(unit.name)
             tell(self.listeners, "finished", unit)
+
+    def on_death(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
+        """Hand a unit out again whose node was lost; else its process died too often, and it has failed."""
+        name = config["unit"]
+        if failure["class"] == NODE_LOST and self._nodes_lost[name] < NODE_RETRIES:
+            self._nodes_lost[name] += 1
+            self.running.discard(name)
+            self.source.retry(name, after=REST_SECONDS)
+        else:
+            self.on_failure(config, failure)
 
     def on_failure(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
         units = dict(self.source.units)

@@ -2,7 +2,7 @@
 
 from orchestrator.study import Study
 from search_spaces import afd, cross_paper, quickstart, rbf_mapping, wnll
-from search_spaces.pcl import attacked, losses
+from search_spaces.pcl import attacked, losses, transfer
 from search_spaces.rbf_cnn import tables as rbf_cnn
 
 STUDIES: dict[str, Study] = {
@@ -13,6 +13,7 @@ STUDIES: dict[str, Study] = {
         rbf_mapping.TABLE_1,
         rbf_mapping.FIGURE_3,
         rbf_mapping.PSI_BETA,
+        rbf_mapping.TABLE_5,
         rbf_cnn.TABLE_1,
         rbf_cnn.TABLE_1_CIFAR10,
         rbf_cnn.TABLE_2,
@@ -38,10 +39,13 @@ STUDIES: dict[str, Study] = {
         losses.TABLE_9,
         losses.TABLE_11,
         losses.TABLE_12,
+        transfer.TABLE_13,
         afd.TABLE_1,
         afd.TABLE_1_CIFAR,
         afd.TABLE_2,
         afd.TABLE_2_CIFAR,
+        wnll.TABLE_2,
+        wnll.TABLE_3,
         wnll.TABLE_5,
         wnll.FIGURE_6A,
         wnll.FIGURE_6B,

@@ -15,7 +15,14 @@ DIVERGED = "diverged"
 BAD_INPUT = "bad input"
 BUG = "bug"
 PROCESS_DIED = "process died"
+NODE_LOST = "node lost"
 NO_MODEL = "no model"
+CPU_ALLOCATOR = "can't allocate memory"  # how torch says it of the CPU, in a RuntimeError
+SIGNS = {
+    OUT_OF_MEMORY: ("OutOfMemoryError", "MemoryError", "out of memory", "memory pressure"),
+    # for as long as Ray has not seen that a node is gone, its actors are unavailable, and so are new ones there
+    NODE_LOST: ("actor is temporarily unavailable", "node has died", "node was terminated"),
+}
 
 
 class DivergedError(RuntimeError):
@@ -28,7 +35,7 @@ class DivergedError(RuntimeError):
 
 def class_of(error: BaseException) -> str:
     """Name an error's class."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or CPU_ALLOCATOR in str(error):
         return OUT_OF_MEMORY
     if isinstance(error, DivergedError):
         return DIVERGED
@@ -48,6 +55,5 @@ def describe(error: BaseException, *, log: str = "") -> dict[str, Any]:
 
 
 def class_of_dead_process(text: str) -> str:
-    """Name the class of a process's death from what Ray wrote of it."""
-    signs = ("OutOfMemoryError", "MemoryError", "out of memory", "memory pressure")
-    return OUT_OF_MEMORY if any(sign in text for sign in signs) else PROCESS_DIED
+    """Name the class of a process's death from what Ray wrote of it, and of those of the same unit before it."""
+    return next((kind for kind, signs in SIGNS.items() if any(sign in text for sign in signs)), PROCESS_DIED)

@@ -249,7 +249,8 @@ def measure_spec(value: object) -> MeasureSpec:
 class EvaluationSpec(Frozen):
     """One question to one trained model: its accuracy on a split, clean or under an attack; or a measure of it.
 
-    `source` is the fingerprint of another model on which the examples are crafted (a transfer attack).
+    `source` is the fingerprint of another model on which the examples are crafted (a transfer attack), which then
+    predicts under `source_inference`.
     """
 
     model: str = Field(description="fingerprint of the TrainingSpec")
@@ -257,6 +258,7 @@ class EvaluationSpec(Frozen):
     attack: SerializeAsAny[AttackSpec] | None = None
     measure: SerializeAsAny[MeasureSpec] | None = None
     source: str | None = None
+    source_inference: Mapping[str, Any] = Field({}, description="settings of the source at test time")
     split: Literal["test", "validation"] = "test"
     examples: PositiveInt | None = Field(None, description="the first n of the split; None: all")
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the attack's random starts, or the measure's draws")
@@ -275,6 +277,8 @@ class EvaluationSpec(Frozen):
     def _one_question(self) -> EvaluationSpec:
         if self.measure is not None and (self.attack is not None or self.source is not None):
             raise ValueError("an evaluation has a measure, or an attack and its source, got both")
+        if self.source_inference and self.source is None:
+            raise ValueError(f"source_inference goes with a source, got {dict(self.source_inference)} and none")
         return self
 
     @property
@@ -289,13 +293,18 @@ class EvaluationSpec(Frozen):
 
     @property
     def fingerprint(self) -> str:
-        return _fingerprint("evaluation", self.model_dump(mode="json"))
+        return _fingerprint("evaluation", self.model_dump(mode="json", exclude=self._unsaid))
 
     @property
     def crafting_fingerprint(self) -> str:
-        """What the crafted examples depend on: everything but the target; the source predicts by its defaults."""
-        values = self.model_dump(mode="json", exclude={"model", "inference", "source"})
+        """What the crafted examples depend on: everything but the target."""
+        values = self.model_dump(mode="json", exclude={"model", "inference", "source", *self._unsaid})
         return _fingerprint("crafting", values | {"crafted_on": self.crafted_on})
+
+    @property
+    def _unsaid(self) -> set[str]:
+        """Fields that a fingerprint leaves out: empty, they mean what a spec meant before it had them."""
+        return set() if self.source_inference else {"source_inference"}
 
 
 def _from_registry(kind: str, value: object, classes: dict[str, type[Any]]) -> object:

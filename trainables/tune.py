@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from trainables.defenses import Defense
 from trainables.evaluation import Clean, Outcome, classify, evaluate_clean, evaluate_suite, outcome_of
 from trainables.failures import describe
 from trainables.measures import measured
+from trainables.memory import let_go, peak_memory
 from trainables.randomness import seeded
 from trainables.specs import DatasetSpec, EvaluationSpec, MeasureSpec, TrainingSpec
 from trainables.statetree import pack, unpack
@@ -52,6 +54,7 @@ class Bench:
     datasets: Mapping[str, Any]  # DatasetSpec.key -> ObjectRef of Splits
     state_seconds: float
     device_type: str  # "cuda" for trials that reserve GPUs
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # the driver's keys to the store
     _splits: dict[str, Splits] = field(default_factory=dict)
     _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
     _crafted: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
@@ -68,12 +71,10 @@ class Bench:
         return self._splits[spec.key]
 
     def forget(self) -> None:
-        """Let go of models and crafted images, and of the GPU memory that others may need."""
+        """Let go of models and crafted images."""
         self._models.clear()
         self._crafted.clear()
         self._clean.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def crafted(self, name: str) -> dict[str, torch.Tensor]:
         """Return a transfer source's images; the last ones are kept for its other targets."""
@@ -112,6 +113,7 @@ class Unit(tune.Trainable):
     def setup(self, config: dict[str, Any], bench: Bench | None = None) -> None:
         assert bench is not None
         self._bench = bench
+        os.environ.update(bench.environment)
         torch.backends.cudnn.allow_tf32 = False  # as on the CPU; rbf_mapping's distances cancel (sheet 1)
         self.reset_config(config)
 
@@ -119,6 +121,7 @@ class Unit(tune.Trainable):
         self._steps: Iterator[Result] = iter(())  # let go of the last unit before the next one takes memory
         if new_config["kind"] == "train":
             self._bench.forget()
+        let_go(self._bench.device)
         self._steps = WORK[new_config["kind"]](new_config, self._bench)
         return True
 
@@ -128,7 +131,7 @@ class Unit(tune.Trainable):
         What a new process or another moment may mend (the GPU, the store) is raised, so that Tune tries again.
         """
         try:
-            return next(self._steps)
+            return next(self._steps) | peak_memory(self._bench.device)
         except (torch.OutOfMemoryError, torch.AcceleratorError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
@@ -152,6 +155,10 @@ def _log_file() -> str:
 def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
     """Train one TrainingSpec from where the store has it; yield each epoch's metrics, and what a probe measures."""
     spec = TrainingSpec.model_validate_json(config["spec"])
+    if bench.store.has("checkpoints", spec.fingerprint):  # a worker died after it, or another driver had it too
+        bench.store.delete("states", spec.fingerprint)
+        yield {"metrics": bench.store.load_history(spec.fingerprint)[1][-1], "done": True}
+        return
     run = TrainingRun(spec, bench.splits(spec.dataset), bench.device)
     if (state := bench.store.load_state(spec.fingerprint)) is not None:
         run.load_state(unpack(*state))
@@ -188,14 +195,24 @@ def _probed(run: TrainingRun, probe: dict[str, Any] | None, bench: Bench) -> flo
 
 
 def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
-    """Evaluate specs that attack one model; yield after each."""
+    """Evaluate specs that attack one model, but those that the store has by now; yield after each."""
     specs = [EvaluationSpec.model_validate_json(text) for text in config["evaluations"]]
     for number, spec in enumerate(specs, 1):
-        with seeded(spec.seed, bench.device):  # what a stochastic defense draws
-            outcomes = _outcomes(spec, bench)
-        known = provenance(bench.device)
-        bench.store.save_records([Record(spec, **vars(outcome), provenance=known) for outcome in outcomes])
-        yield {"metrics": _headline(spec, outcomes[-1]), "done": number == len(specs)}
+        if bench.store.has("records", spec.fingerprint):  # a worker died after it, or another driver had it too
+            last = bench.store.load_records(spec.fingerprint)[-1]
+        else:
+            last = _recorded(spec, bench)[-1]
+        yield {"metrics": _headline(spec, last), "done": number == len(specs)}
+
+
+def _recorded(spec: EvaluationSpec, bench: Bench) -> list[Record]:
+    """Evaluate a spec and put its records into the store."""
+    with seeded(spec.seed, bench.device):  # what a stochastic defense draws
+        outcomes = _outcomes(spec, bench)
+    known = provenance(bench.device)
+    records = [Record(spec, **vars(outcome), provenance=known) for outcome in outcomes]
+    bench.store.save_records(records)
+    return records
 
 
 def _outcomes(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
@@ -204,10 +221,10 @@ def _outcomes(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     return _transferred(spec, bench) if spec.source else _direct(spec, *bench.model(spec.model), bench)
 
 
-def _headline(spec: EvaluationSpec, outcome: Outcome) -> dict[str, float]:
+def _headline(spec: EvaluationSpec, last: Record) -> dict[str, float]:
     """Name the accuracy at the last eps as a person reads it."""
-    attack = f" under {spec.attack.name} {spec.attack.norm} eps={outcome.eps:g}" if spec.attack else ""
-    return {f"accuracy{attack}": float(outcome.correct.mean())}
+    attack = f" under {spec.attack.name} {spec.attack.norm} eps={last.eps:g}" if spec.attack else ""
+    return {f"accuracy{attack}": last.accuracy}
 
 
 def _direct(
@@ -235,7 +252,7 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     name = spec.crafting_fingerprint
     if not bench.store.has("crafted", name):
         source, _ = bench.model(spec.source)
-        view = source.view(spec.attack.view)
+        view = source.view(spec.attack.view, source.Inference.model_validate(spec.source_inference))
         bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
     model = target.view("default", target.Inference.model_validate(spec.inference))
     clean = bench.clean(spec, model, images)

@@ -37,6 +37,10 @@ class Threat:
         return ATTACKS[self.attack.name].family
 
     @property
+    def is_one_step(self) -> bool:
+        return self.family == "one-step"
+
+    @property
     def is_adaptive(self) -> bool:
         """Whether it goes by what the defense is: another view of it, or the mean over its draws."""
         adaptive_view = self.attack.views - {"default", "static"}

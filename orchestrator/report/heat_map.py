@@ -1,4 +1,4 @@
-"""Transfer matrices as a picture."""
+"""Transfer matrices as a picture; a frame is around the white box."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 
 from orchestrator.report.aggregate import Summary
 from orchestrator.report.tables import eps_text
@@ -31,18 +32,17 @@ def transfer_heat_maps(summary: Summary) -> dict[str, bytes]:
 def _figure(summary: Summary, panels: Sequence[Matrix]) -> bytes:
     columns = min(len(panels), PANELS_A_ROW)
     rows = math.ceil(len(panels) / columns)
-    longest = LABEL_INCHES * max(map(len, (*panels[0].targets, *panels[0].sources)))
+    beside, below = (LABEL_INCHES * max(map(len, labels)) for labels in (panels[0].targets, panels[0].sources))
     width = CELL_INCHES * len(panels[0].sources) + 0.4
-    height = CELL_INCHES * len(panels[0].targets) + longest + 0.4
-    size = (max(4.0, columns * width + longest + 1.0), rows * height)
-    figure = Figure(figsize=size, layout="constrained")
+    height = CELL_INCHES * len(panels[0].targets) + below + 0.8
+    size = (max(4.0, columns * width + beside + 1.5), rows * height)
+    figure = Figure(figsize=size, layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, matrix in zip(grid.flat, panels, strict=False):
         image = _panel(axes, summary, matrix)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     figure.colorbar(image, ax=grid.ravel().tolist(), label="accuracy (%)", shrink=0.8)
-    figure.supxlabel("crafted on", fontsize=9)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
     return stream.getvalue()
@@ -54,10 +54,13 @@ def _panel(axes: Axes, summary: Summary, matrix: Matrix) -> AxesImage:
         for j, source in enumerate(matrix.sources):
             if (estimate := matrix.accuracy(summary, target, source)) is not None:
                 values[i, j] = 100 * estimate.mean
-                dark = values[i, j] < 50
-                axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color="w" if dark else "k", fontsize=8)
+                colour = "w" if values[i, j] < 50 else "k"
+                axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+                if (target, source) in matrix.white_boxes:
+                    axes.add_patch(Rectangle((j - 0.4, i - 0.4), 0.8, 0.8, fill=False, edgecolor=colour))
     image = axes.imshow(values, vmin=0, vmax=100, cmap="cividis")
     axes.set_xticks(range(len(matrix.sources)), matrix.sources, rotation=90, fontsize=8)
     axes.set_yticks(range(len(matrix.targets)), matrix.targets, fontsize=8)
+    axes.set_xlabel("crafted on (framed: itself)", fontsize=8)
     axes.set_title(f"{matrix.attack}, eps {eps_text(matrix.eps)}", fontsize=10)
     return image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.report.aggregate import Summary
-from orchestrator.report.provenance import command, source_of
+from orchestrator.report.provenance import command, crafted_on
 from orchestrator.report.verdict_table import verdict_notes
 from orchestrator.study import CLEAN
 from trainables.attacks import ATTACKS
@@ -91,17 +91,17 @@ def _upper_bound(summary: Summary) -> Iterator[str]:
 
 def _transfers(summary: Summary) -> Iterator[str]:
     for name, transfer in summary.plan.study.transfers.items():
-        source = source_of(summary.plan, name)
+        source = crafted_on(summary.plan, name)
         if source is None:
             yield f"{name} has no column: none of the variants is its source {dict(transfer.source)}."
             continue
-        if _applies(summary, source, name):
+        if _meets_itself(summary, name):
             itself = "is attacked from another of its own seeds"
         else:
             itself = "has no other seed to be attacked from, so no row's worst case has this attack"
         yield (
-            f"{name}: examples crafted with {transfer.attack} on `{source}`, then shown to each variant; "
-            f"`{source}` itself {itself}."
+            f"{name}: examples crafted with {transfer.attack} on {source}, then shown to each variant; "
+            f"a variant that is its own source {itself}."
         )
 
 
@@ -113,5 +113,6 @@ def _costs(summary: Summary) -> Iterator[str]:
         )
 
 
-def _applies(summary: Summary, label: str, name: str) -> bool:
-    return all(summary.cells[label, column].planned for column in summary.named(name))
+def _meets_itself(summary: Summary, name: str) -> bool:
+    itself = [row for (row, column), source in summary.plan.sources.items() if column == name and row == source]
+    return all(summary.cells[row, column].planned for row in itself for column in summary.named(name))

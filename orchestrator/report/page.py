@@ -18,8 +18,8 @@ from orchestrator.report.provenance import (
     attack_settings,
     command,
     common_settings,
+    crafted_on,
     own_settings,
-    source_of,
     versions,
 )
 from orchestrator.report.tables import Table, eps_text, sections
@@ -82,7 +82,7 @@ def _attacks(summary: Summary) -> list[dict[str, Any]]:
             "column": name,
             "settings": assignments(attack_settings(attack)),
             "eps": ", ".join(map(eps_text, attack.eps)),
-            "crafted_on": source_of(summary.plan, name) or "each variant itself",
+            "crafted_on": crafted_on(summary.plan, name) or "each variant itself",
         }
         for name, attack in attacks.items()
         if attack

@@ -13,6 +13,8 @@ from trainables.attacks.ascent import SteppedSpec
 from trainables.attacks.suite import SuiteSpec
 from trainables.specs import AttackSpec, MeasureSpec
 
+MEASURED = ("gpu_peak_mib",)
+
 
 def command(plan: Plan) -> str:
     """Return the command line that runs, or completes, this plan."""
@@ -67,17 +69,38 @@ def assignments(settings: Mapping[str, str]) -> str:
 
 
 def source_of(plan: Plan, column: str) -> str | None:
-    """Return the label of the variant on which a transfer column's examples are crafted; None for others."""
-    fingerprints = {f for (_, name, _), f in plan.layout.items() if name == column}
-    sources = {plan.evaluations[f].source for f in fingerprints}
-    return next((v.label for v in plan.variants if sources & set(v.models.values())), None)
+    """Name the variant on which a transfer column's examples are crafted; None for other columns.
+
+    Where variants have sources of their own, the settings by which these are selected are the name.
+    """
+    labels = _sources(plan, column)
+    if len(labels) < 2:
+        return next(iter(labels), None)
+    selected = plan.study.transfers[column].source
+    return assignments({key.rpartition(".")[2]: as_text(value) for key, value in selected.items()})
+
+
+def crafted_on(plan: Plan, column: str) -> str | None:
+    """Say on what a transfer column's examples are crafted; None for other columns."""
+    name = source_of(plan, column)
+    if name is None:
+        return None
+    is_one = len(_sources(plan, column)) == 1
+    return f"variant {name}" if is_one else f"the variant of {name} most like each"
+
+
+def _sources(plan: Plan, column: str) -> dict[str, None]:
+    return dict.fromkeys(source for (_, name), source in plan.sources.items() if name == column)
 
 
 def versions(provenance: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return each key's distinct values over records: more than one means mixed code or libraries."""
+    """Return each key's distinct values over records: more than one means mixed code or libraries.
+
+    What each record measured of itself is not among them.
+    """
     seen: dict[str, set[str]] = {}
     for record in provenance:
-        for key, value in flatten(record).items():
+        for key, value in flatten({k: v for k, v in record.items() if k not in MEASURED}).items():
             seen.setdefault(key, set()).add(value if isinstance(value, str) else json.dumps(value))
     return {key: sorted(values) for key, values in sorted(seen.items())}
 

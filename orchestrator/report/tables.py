@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.report.aggregate import Column, Summary
 from orchestrator.report.estimate import Estimate
-from orchestrator.report.provenance import assignments, attack_settings, source_of
+from orchestrator.report.provenance import assignments, attack_settings, crafted_on
 from orchestrator.report.verdict import RED_FLAG
 from orchestrator.study import CLEAN
 
@@ -66,8 +66,8 @@ def sections(summary: Summary) -> tuple[Section, ...]:
 def describe(summary: Summary, name: str) -> str:
     """Name an attack's column and say what it is: its settings, and for a transfer where it comes from."""
     attack = summary.plan.attack_of(name)
-    source = source_of(summary.plan, name)
-    crafted = f"crafted on variant {source}, " if source else ""
+    source = crafted_on(summary.plan, name)
+    crafted = f"crafted on {source}, " if source else ""
     return f"{name}: {crafted}{assignments(attack_settings(attack))}" if attack else name
 
 

@@ -15,7 +15,7 @@ from orchestrator.report.aggregate import Column, Summary
 from orchestrator.report.area import area, curves
 from orchestrator.report.costs import COST_COLUMNS
 from orchestrator.report.estimate import Estimate
-from orchestrator.report.provenance import attack_settings, measure_settings, source_of
+from orchestrator.report.provenance import attack_settings, measure_settings
 
 FIELDS = (
     "study",
@@ -64,7 +64,7 @@ def _row(summary: Summary, label: str, models: Mapping[int, str], column: Column
         "difference": difference and difference.mean,
         "difference_stderr": difference and difference.stderr,
         "attack": json.dumps(_attacks(summary, column)),
-        "crafted_on": source_of(summary.plan, column.name),
+        "crafted_on": summary.plan.sources.get((label, column.name)),
         "evaluations": json.dumps({seed: outcome.evaluations for seed, outcome in cell.outcomes.items()}),
     }
 

@@ -10,16 +10,22 @@ from orchestrator.report.estimate import Estimate
 from orchestrator.report.provenance import source_of
 from orchestrator.report.tables import Entry, Heading, Section, Table, cell_text, eps_text
 
+WHITE_BOX = "*"  # beside what a model crafted on itself
+
 
 @dataclass(frozen=True)
 class Matrix:
-    """One attack at one eps: the column of the study for each target and source; on the diagonal the white box."""
+    """One attack at one eps: the column of the study for each target and source.
+
+    A target that is its own source is attacked in the `white_boxes`.
+    """
 
     attack: str
     eps: float
     targets: tuple[str, ...]
     sources: tuple[str, ...]
     columns: Mapping[tuple[str, str], Column]
+    white_boxes: frozenset[tuple[str, str]]
 
     def accuracy(self, summary: Summary, target: str, source: str) -> Estimate | None:
         """Return a target's mean accuracy over seeds on what a source crafted; None without a record."""
@@ -44,8 +50,10 @@ def _matrix(summary: Summary, attack: str, sources: Mapping[str, str], white_box
     at_eps = {
         source: next(c for c in summary.named(name) if c.eps == white_box.eps) for source, name in sources.items()
     }
-    columns = {(t, s): white_box if t == s else at_eps[s] for t in summary.labels for s in sources}
-    return Matrix(attack, white_box.eps, summary.labels, tuple(sources), columns)
+    crafts = summary.plan.sources
+    own = frozenset((t, s) for t in summary.labels for s, name in sources.items() if crafts.get((t, name)) == t)
+    columns = {(t, s): white_box if (t, s) in own else at_eps[s] for t in summary.labels for s in sources}
+    return Matrix(attack, white_box.eps, summary.labels, tuple(sources), columns, own)
 
 
 def matrix_sections(summary: Summary) -> tuple[Section, ...]:
@@ -54,10 +62,21 @@ def matrix_sections(summary: Summary) -> tuple[Section, ...]:
 
 
 def _section(summary: Summary, matrix: Matrix) -> Section:
-    caption = "Accuracy in % of each row on what the model of a column crafted, of the same seed; on itself: white box"
-    headings = tuple(Heading("crafted on", source) for source in matrix.sources)
-    rows = tuple(
-        (t, tuple(Entry(cell_text(summary, t, matrix.columns[t, s])) for s in matrix.sources)) for t in matrix.targets
-    )
+    headings = tuple(Heading("", source) for source in matrix.sources)
+    rows = tuple((t, tuple(_entry(summary, matrix, t, s) for s in matrix.sources)) for t in matrix.targets)
     title = f"Transfer of {matrix.attack} at eps {eps_text(matrix.eps)}"
-    return Section(title, Table(caption, headings, rows), None)
+    return Section(title, Table(_caption(matrix), headings, rows, "target, by source"), None)
+
+
+def _entry(summary: Summary, matrix: Matrix, target: str, source: str) -> Entry:
+    mark = f" {WHITE_BOX}" if (target, source) in matrix.white_boxes else ""
+    return Entry(cell_text(summary, target, matrix.columns[target, source]) + mark)
+
+
+def _caption(matrix: Matrix) -> str:
+    caption = (
+        f"Accuracy in % of a row on what a column's model of the same seed crafted; {WHITE_BOX} itself, in white box"
+    )
+    if set(matrix.sources) <= set(matrix.targets):
+        return caption
+    return f"{caption}. Of the variants with a column's settings, the one most like the row crafts"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.plan import Plan
-from orchestrator.report.evidence import Evidence, Threat, evidence, weaker_by
+from orchestrator.report.evidence import Correct, Evidence, Threat, evidence, weaker_by
 from orchestrator.store import Record
 from trainables.specs import AttackSpec
 
@@ -75,7 +75,7 @@ def _one_step(found: Evidence) -> Finding:
     pairs = []
     for norm, eps in found.grid:
         threats = [t for t in found.at(norm, eps) if t.is_white_box]
-        for weak in (t for t in threats if t.family == "one-step"):
+        for weak in (t for t in threats if t.is_one_step):
             same = [t for t in threats if t.family == "iterative" and t.attack.view == weak.attack.view]
             pairs += [(_strongest(same), weak)] if same else []
     return _compared(pairs, "add an iterative attack (pgd) at the eps of a one-step attack (fgsm)")
@@ -99,6 +99,37 @@ def _unbounded(found: Evidence) -> Finding:
     best = _strongest(large)
     verdict = PASSED if best.accuracy <= UNBOUNDED_ACCURACY else FAILED
     return verdict, f"{best}; at most {100 * UNBOUNDED_ACCURACY:g} % should be left", ""
+
+
+def _falling(found: Evidence) -> Finding:
+    """Where an attack breaks some examples, twice its eps breaks more, until next to none is left.
+
+    That accuracy never rises with eps is no check: what a smaller eps broke counts as broken.
+    """
+    clean = _share(found.clean)
+    pairs = [
+        (one, other)
+        for one, other in itertools.combinations([t for t in found.threats if t.is_white_box and not t.is_one_step], 2)
+        if one.column == other.column and other.eps >= 2 * one.eps
+    ]
+    if not pairs:
+        return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
+    flat = [
+        (one, other)
+        for one, other in pairs
+        if clean - one.accuracy >= MARGIN
+        and other.accuracy > UNBOUNDED_ACCURACY
+        and one.accuracy - other.accuracy < MARGIN
+    ]
+    if flat:
+        one, other = max(flat, key=lambda pair: pair[1].accuracy)
+        return FAILED, f"{other} breaks hardly more than {one}", ""
+    one, other = min(pairs, key=lambda pair: pair[0].accuracy - pair[1].accuracy)
+    return PASSED, f"flattest: {one}, {other}", ""
+
+
+def _share(correct: Correct) -> float:
+    return float(np.concatenate(list(correct.values())).mean()) if correct else 0.0
 
 
 def _effort(found: Evidence) -> Finding:
@@ -139,6 +170,7 @@ def _gradients(found: Evidence) -> Finding:
 CHECKS: dict[str, Callable[[Evidence], Finding]] = {
     "iterative ≥ one-step": _one_step,
     "white box ≥ black box": _black_box,
+    "accuracy falls with eps": _falling,
     "zero when unbounded": _unbounded,
     "more effort changes little": _effort,
     "adaptive = default": _adaptive,

@@ -1,4 +1,4 @@
-"""pcl: Tables 3 to 7, 9, 11 and 12.
+"""pcl: Tables 3 to 7, 9 and 11 to 13.
 
 Rows: `adversarial=null` is Ours, `attack=fgsm` and `attack=pgd` are Ours + AdvTrain; `fgsm_training` is AdvTrain by
 itself. AutoAttack, which broke the authors' released model, stands beside Tables 3 and 4.

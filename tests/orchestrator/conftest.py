@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from s3_server import S3
 
 from orchestrator.plan import Plan, expand
 from orchestrator.store import Record, Store
@@ -34,6 +35,15 @@ def small_study() -> Study:
 @pytest.fixture(scope="session")
 def small_plan(small_study) -> Plan:
     return expand(small_study)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """A real S3 server on this machine."""
+    pytest.importorskip("moto")
+    server = S3(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture

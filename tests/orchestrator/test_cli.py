@@ -36,6 +36,7 @@ EPS = STUDY_FILE.replace("({},)", '({},), attacks={"a": {"name": "pgd", "eps": (
 # What a user may get wrong: the command, and what its message says
 MISTAKES = {
     "study": ("plan quickstrat", "unknown study 'quickstrat'. Did you mean 'quickstart'? Known: "),
+    "memory": ("run quickstart --gpu-memory-per-trial 6", "one of MiB, GiB, MB, GB, got '6' (such as 6GiB)"),
     "study in a file": ("plan {here}/good.py:GODO", "Did you mean 'GOOD'? Known: GOOD, GRID."),
     "study file": ("plan {here}/none.py:GOOD", "none.py' is not there"),
     "attack": (

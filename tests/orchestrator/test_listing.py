@@ -52,6 +52,13 @@ def test_a_plan_shows_what_is_cached_and_what_is_left(small_plan, store, save):
     assert any(row[:4] == ["rbf_mapping", "1", model, "no"] for row in rows)
 
 
+def test_a_plan_says_how_often_its_transfers_are_crafted(small_study, small_plan, store):
+    text = text_of(plan_view(small_plan, remainder(small_plan, store)))
+    assert "4 evaluations are transfers, of the examples of 2 craftings" in text
+    plan = expand(small_study.model_copy(update={"transfers": {}}))
+    assert "transfers" not in text_of(plan_view(plan, remainder(plan, store)))
+
+
 def test_brackets_in_a_setting_are_shown_as_they_are(store, save, write_images):
     images = f"parquet:{write_images('[raw]')}"
     study = Study(name="s", title="A [bold]title[/]", base={"defense": "none"}, space=({"dataset": (images,)},))

@@ -643,7 +643,25 @@ def test_examples_are_crafted_once_a_source_and_seed_however_many_targets_there_
     plan = expand(transfer_study(*sources))
     transfers = [spec for spec in plan.evaluations.values() if spec.source]
     assert len(transfers) == len(sources) * len(plan.variants) * seeds
-    assert len({spec.crafting_fingerprint for spec in transfers}) == len(sources) * seeds
+    assert plan.craftings == {spec.crafting_fingerprint for spec in transfers}
+    assert len(plan.craftings) == len(sources) * seeds
+
+
+def test_a_target_meets_the_source_most_like_it_as_that_predicts():
+    """By settings of training and at test time: the source crafts under its row's, not under its defaults."""
+    grids = (
+        {"defense": ("wnll",), "defense.training_data": ("original", "tvm"), "inference.activation": (activation,)}
+        for activation in ("linear", "wnll")
+    )
+    transfers = {"from_linear": Transfer(attack="pgd", source={"inference.activation": "linear"})}
+    plan = expand(study(*grids, transfers=transfers), seeds=[0, 1])
+    for data in ("original", "tvm"):
+        linear, wnll = (f"wnll training_data={data} activation={activation}" for activation in ("linear", "wnll"))
+        assert plan.sources[wnll, "from_linear"] == plan.sources[linear, "from_linear"] == linear
+        evaluation = plan.evaluations[plan.layout[wnll, "from_linear", 0]]
+        assert evaluation.inference["activation"] == "wnll"
+        assert evaluation.source_inference["activation"] == "linear"
+        assert plan.trainings[evaluation.source].defense.training_data == data
 
 
 def test_columns_that_ask_the_same_are_evaluated_once():

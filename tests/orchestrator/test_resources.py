@@ -5,6 +5,8 @@ import pytest
 from orchestrator.resources import Resources
 from trainables.errors import InputError
 
+GIB = 2**30
+
 
 @pytest.mark.parametrize(
     ("resources", "nodes", "slots"),
@@ -49,9 +51,26 @@ def test_a_trial_that_fits_nowhere_is_refused(resources, nodes, message):
         resources.slots(nodes)
 
 
+def test_a_trials_memory_becomes_its_share_of_the_smallest_gpu():
+    packed = Resources(cpus_per_trial=2, gpu_memory_per_trial=6 * GIB).packed([80 * GIB, 24 * GIB])
+    assert packed == Resources(cpus_per_trial=2, gpus_per_trial=0.25)
+    assert packed.slots([{"CPU": 16, "GPU": 1}]) == 4
+    assert Resources(gpus_per_trial=0.5).packed([]) == Resources(gpus_per_trial=0.5)
+
+
+def test_a_trials_memory_without_a_gpu_is_refused():
+    with pytest.raises(InputError, match="gpu_memory_per_trial needs a node with a GPU, and there is none"):
+        Resources(gpu_memory_per_trial=GIB).packed([])
+
+
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
+        pytest.param(
+            Resources(gpus_per_trial=0.5, gpu_memory_per_trial=6 * GIB),
+            "--gpus-per-trial or follows from --gpu-memory-per-trial, got both: 0.5 and 6.00 GiB",
+            id="a share and memory",
+        ),
         pytest.param(Resources(cpus_per_trial=0), "a trial needs CPUs or GPUs, got cpus_per_trial=0", id="nothing"),
         pytest.param(
             Resources(cpus_per_trial=-1, gpus_per_trial=1), "cpus_per_trial must be >= 0, got -1", id="CPU < 0"

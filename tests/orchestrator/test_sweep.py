@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from orchestrator import sweep
-from orchestrator.plan import expand, remainder
+from orchestrator.plan import expand, only_failed, remainder
+from orchestrator.resources import Resources
+from orchestrator.status import causes
 from orchestrator.store import Store
 from orchestrator.study import Study, Transfer
 from trainables.data import load
@@ -215,3 +218,39 @@ def _command(process):
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+@pytest.mark.slow
+def test_a_unit_whose_worker_dies_again_and_again_is_kept_with_its_log_and_the_rest_goes_on(ray_session, tmp_path):
+    store = Store(tmp_path)
+    plan = expand(STUDY.model_copy(update={"transfers": {}, "measures": {}}), overrides={"epochs": 3})
+    bad = next(f for f, spec in plan.trainings.items() if spec.defense.name == "none")
+
+    class Killer(Journal):
+        """Kills the worker process after every epoch of one unit."""
+
+        def progressed(self, unit, metrics):
+            super().progressed(unit, metrics)
+            if unit.name == bad:
+                kill_workers()
+
+    killer = Killer()
+    alone = Resources(max_concurrent=1)
+    result = run(plan, store, listeners=[killer], resources=alone)
+    assert list(result.failures) == [bad]
+    assert killer.events.count(("started", bad)) == 1 + sweep.PROCESS_RETRIES
+    failure = store.load_failure(bad)
+    assert failure["class"] == "process died"
+    pid = failure["traceback"].rpartition("pid: ")[2].split()[0]
+    assert failure["log"].endswith(f"-{pid}.err")
+    assert Path(failure["log"].partition(":")[2]).exists()
+    found = causes({f: store.load_failure(f) for f in store.fingerprints("failures")})
+    assert [(cause.kind, len(cause.units)) for cause in found] == [("process died", 1), ("no model", 2)]
+    good = {f for f, e in plan.evaluations.items() if e.model != bad}
+    assert store.fingerprints("records") == good
+    rest = only_failed(remainder(plan, store), store)
+    assert {spec.fingerprint for spec in rest.trainings} == {bad}
+    assert rest.fingerprints == remainder(plan, store).fingerprints
+    assert sweep.run(plan, store, sweep.load_datasets(plan, rest), rest=rest).failures == {}
+    assert remainder(plan, store).is_empty
+    assert store.fingerprints("failures") == set()

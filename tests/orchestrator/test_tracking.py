@@ -10,7 +10,6 @@ from orchestrator.store import Record, Store
 from orchestrator.study import Study
 from orchestrator.tracking import Book, Parent, default_uri, parent_of
 from orchestrator.tracking import is_current as is_current_of
-from orchestrator.uris import scrubbed, without_password
 
 STUDY = Study(
     name="tracked",
@@ -215,25 +214,6 @@ def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
     assert run.data.tags["robust_sweep.failure"] == "DivergedError: loss is nan"
 
 
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        pytest.param("http://user:secret@host:5000/x", "http://user:***@host:5000/x", id="http"),
-        pytest.param("postgresql://u:p@h/db", "postgresql://u:***@h/db", id="postgresql"),
-        pytest.param("http://host:5000", "http://host:5000", id="none"),
-        pytest.param("sqlite:////a/b.db", "sqlite:////a/b.db", id="sqlite"),
-    ],
-)
-def test_a_password_is_not_shown(uri, shown):
-    assert without_password(uri) == shown
-
-
-def test_a_vendors_error_is_shown_without_the_password_that_it_quotes():
-    uri = "http://user:secret@host:5000"
-    assert scrubbed(f"request to {uri}/api failed", uri) == "request to http://user:***@host:5000/api failed"
-    assert scrubbed("request failed", "http://host:5000") == "request failed"
-
-
 def test_runs_of_a_search_lie_under_its_own_parent_as_its_points_come_and_name_their_split(tmp_path):
     store = Store(tmp_path)
     parent = Parent(STUDY, "search-tracked", "an identity", {"sampler": "tpe"})
@@ -265,3 +245,30 @@ def test_the_run_of_a_model_that_was_given_up_says_after_which_epoch(tmp_path):
     (run,) = models_runs(store, book)
     assert run.info.status == "KILLED"
     assert run.data.tags["robust_sweep.given_up"] == "after epoch 2"
+
+
+def test_two_books_open_at_once_log_each_model_in_one_run_and_each_point_once(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    one, other = opened(plan, store), opened(plan, store)
+    fill(plan, store)
+    one.models(plan.trainings)
+    other.models(plan.trainings)
+    runs = one.client.search_runs([one.experiment])
+    assert len(runs) == 1 + len(plan.trainings)
+    for run in (run for run in runs if "mlflow.parentRunId" in run.data.tags):
+        for metric in ("clean_accuracy", "loss"):
+            points = one.client.get_metric_history(run.info.run_id, metric)
+            assert len({point.step for point in points}) == len(points)
+
+
+def test_a_look_again_sees_what_another_book_has_logged(tmp_path):
+    store, plan = Store(tmp_path), expand(STUDY)
+    one, other = opened(plan, store), opened(plan, store)
+    fill(plan, store)
+    one.epochs(next(iter(plan.trainings)), [{"loss": 1.0, "epoch": 1}])
+    other.look_again()
+    one.models(plan.trainings)
+    other.look_again()
+    other.models(plan.trainings)
+    for run in one.client.search_runs([one.experiment], "tags.robust_sweep.model != ''"):
+        assert len(one.client.get_metric_history(run.info.run_id, "robust_accuracy/pgd_linf")) == 3

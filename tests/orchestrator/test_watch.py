@@ -2,9 +2,10 @@
 
 import pytest
 
+from orchestrator import watch as watching
 from orchestrator.plan import remainder
 from orchestrator.schedule import Schedule
-from orchestrator.watch import Watch
+from orchestrator.watch import NODE_RETRIES, Watch
 
 
 class Told:
@@ -84,3 +85,46 @@ def test_a_unit_that_fails_takes_what_needs_it_along_each_with_its_reason(schedu
     assert {name for event, name in told.events if event == "failed"} >= {training.name, *lost}
     for unit in lost.values():
         assert all(training.name in store.load_failure(spec.fingerprint)["error"] for spec in unit.evaluations)
+
+
+def test_the_most_gpu_memory_that_a_unit_took_is_known(schedule, training, store):
+    watch = Watch(schedule, store, [])
+    for epoch, taken in ((1, {"gpu_peak_mib": 700}), (2, {"gpu_peak_mib": 650}), (3, {})):
+        watch.on_result(training.config(), result_of(epoch, None) | taken)
+    assert watch.result.gpu_peak_mib == 700
+
+
+LOST = {"class": "node lost", "error": "the node is gone", "traceback": ""}
+
+
+def test_a_unit_whose_node_is_lost_is_handed_out_again_until_it_has_taken_too_many_along(
+    schedule, training, store, monkeypatch
+):
+    monkeypatch.setattr(watching, "REST_SECONDS", 0.0)
+    told = Told()
+    watch = Watch(schedule, store, [told])
+    others = []
+    for _ in range(NODE_RETRIES):
+        watch.on_start(training.config())
+        watch.on_death(training.config(), LOST)
+        assert training.name not in watch.running
+        while (unit := schedule.take()) != training:
+            others.append(unit)
+    assert not watch.result.failures
+    watch.on_death(training.config(), LOST)
+    assert store.load_failure(training.name)["class"] == "node lost"
+
+
+def test_a_unit_that_rests_is_not_handed_out_and_the_schedule_waits_for_it(schedule, training, store):
+    watch = Watch(schedule, store, [])
+    watch.on_death(training.config(), LOST)
+    while (unit := schedule.take()) is not None:
+        assert unit != training
+        schedule.finish(unit.name, error="x")
+    assert not schedule.exhausted
+
+
+def test_a_unit_whose_process_died_too_often_has_failed(schedule, training, store):
+    watch = Watch(schedule, store, [])
+    watch.on_death(training.config(), {**LOST, "class": "process died"})
+    assert list(watch.result.failures) == [training.name]

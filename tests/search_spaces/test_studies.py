@@ -75,10 +75,46 @@ def test_tables_of_one_paper_share_their_models():
     assert len({model for plan in plans for model in plan.trainings}) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "attacks", "sources", "targets"),
+    [
+        pytest.param("rbf_mapping_t5", 1, 4, 4, id="two networks without and with the mapping"),
+        pytest.param("pcl_t13", 1, 4, 4, id="no defense, AdvTrain, Madry and Ours"),
+        pytest.param("wnll_t2", 2, 6, 2, id="two activations, each of three training sets"),
+        pytest.param("wnll_t3", 1, 6, 2, id="the same by C&W"),
+    ],
+)
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_transfer_matrix_crafts_once_a_source_for_all_of_its_targets(name, attacks, sources, targets, scale):
+    plan = expand(STUDIES[name], scale=scale)
+    transfers = [spec for spec in plan.evaluations.values() if spec.source]
+    assert len(plan.craftings) == attacks * sources * len(plan.seeds)
+    assert len(transfers) == attacks * sources * targets * len(plan.seeds)
+    assert {spec.source for spec in transfers} == {spec.model for spec in transfers} == set(plan.trainings)
+
+
+@pytest.mark.parametrize("name", ["wnll_t2", "wnll_t3"])
+def test_a_target_of_wnll_meets_the_sources_of_its_own_training_data(name):
+    plan = expand(STUDIES[name])
+    met = {}
+    for spec in (spec for spec in plan.evaluations.values() if spec.source):
+        source, target = plan.trainings[spec.source], plan.trainings[spec.model]
+        assert source.defense.training_data == target.defense.training_data
+        met.setdefault(spec.model, set()).add(spec.source_inference["activation"])
+    assert list(met.values()) == [{"linear", "wnll"}] * len(plan.trainings)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_wnll_s_tables_share_their_models(scale):
+    two, three, five = (set(expand(STUDIES[f"wnll_t{number}"], scale=scale).trainings) for number in (2, 3, 5))
+    assert two == three == five
+
+
 # Of the papers and, where they are silent, their authors' code: dataset, network, optimiser, lr, batch and epochs.
 TRAINED_AT_PAPER_SCALE = {
     "rbf_mapping_t1": ("mnist", "cnn3", "adam", 1e-3, 128, {12}),
     "rbf_mapping_fig3": ("mnist", "cnn3", "adam", 1e-3, 128, {12}),
+    "rbf_mapping_t5": ("mnist", "cnn3 cnn4", "adam", 1e-3, 128, {12}),
     "rbf_cnn_t1": ("mnist", "cnn4", "adam", 1e-3, 128, {100}),
     "rbf_cnn_t1_cifar10": ("cifar10", "vgg16_dropout", "sgd", 0.1, 128, {600}),
     "rbf_cnn_t2": ("mnist", "cnn4", "adam", 1e-3, 128, {85, 100}),
@@ -95,8 +131,11 @@ TRAINED_AT_PAPER_SCALE = {
     "pcl_t9": ("cifar10 cifar100", "resnet110", "sgd", 0.1, 256, {500}),
     "pcl_t11": ("cifar10", "resnet110", "sgd", 0.1, 256, {500}),
     "pcl_t12": ("cifar10", "resnet110", "sgd", 0.1, 256, {164, 300, 400}),
+    "pcl_t13": ("cifar10", "resnet110 vgg19", "sgd", 0.1, 256, {500}),
     "afd_t1": ("mnist", "resnet5", "sgd", 0.1, 50, {300}),
     "afd_t1_cifar": ("cifar10 cifar100", "resnet18", "sgd", 0.1, 64, {850}),
+    "wnll_t2": ("cifar10", "resnet56", "sgd", 0.1, 128, {800}),
+    "wnll_t3": ("cifar10", "resnet56", "sgd", 0.1, 128, {800}),
     "wnll_t5": ("cifar10", "resnet56", "sgd", 0.1, 128, {800}),
     "wnll_fig6b": ("cifar10", "resnet20", "sgd", 0.1, 128, {120}),
 }

@@ -24,11 +24,19 @@ def test_an_error_has_a_class(error, expected):
     [
         ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.", "out of memory"),
         ("The actor died unexpectedly before finishing this task.", "process died"),
+        ("The actor 0a is unavailable: The actor is temporarily unavailable: RpcError", "node lost"),
+        ("The actor is dead because its node has died. Node Id: 0a", "node lost"),
         ("", "process died"),
     ],
 )
 def test_a_dead_process_has_a_class(text, expected):
     assert class_of_dead_process(text) == expected
+
+
+def test_memory_that_torch_does_not_get_on_the_cpu_is_no_bug():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert class_of(caught.value) == "out of memory"
 
 
 def test_a_failure_is_described_by_its_first_line_and_its_traceback():

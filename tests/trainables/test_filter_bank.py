@@ -117,6 +117,28 @@ def test_a_large_beta1_picks_the_best_filter_and_zero_the_mean_filter(shape):
     torch.testing.assert_close(bank.reconstructed(images, 0.0), mean)
 
 
+def test_a_perturbation_moves_scores_and_weights_no_more_than_its_size_allows():
+    """What bounds the defense, derived here from Eq. 2 and 3, as the paper's Claim 1 does in a form of its own.
+
+    |s' - s| <= (2 |z - mu| |d| + |d|^2) / (2 sigma^2), of which a sigmoid passes on a quarter, and a softmax of
+    beta1 v moves no log w by more than twice beta1 times the largest move of a v.
+    """
+    beta1, filters = 25.0, filters_for(1, dtype=torch.float64)
+    bank = FilterBank(1).double()
+    bank.hold(filters)
+    images = random(4, 1, 6, 6, dtype=torch.float64)
+    for eps in (1e-3, 0.03, 0.3):
+        moved = (images + eps * (2 * random(4, 1, 6, 6, seed=7, dtype=torch.float64) - 1)).clamp(0, 1)
+        z, d = unfold(images, 3)[:, None], unfold(moved - images, 3).norm(dim=1)[:, None]
+        distance = (z - filters.mu[..., None]).norm(dim=2)
+        bound = (2 * distance * d + d**2) / (2 * filters.sigma2[:, None])
+        change = (scores(observed(moved), filters) - scores(observed(images), filters)).abs()
+        assert (change <= bound * (1 + 1e-9) + 1e-9).all()
+        ratio = (bank.weights(moved, beta1) / bank.weights(images, beta1)).log().abs()
+        assert (ratio <= 2 * beta1 * (bound / 4).clamp_max(1).amax(1, keepdim=True) + 1e-9).all()
+        assert (change > 0.2 * bound).any()  # the bound is not idle
+
+
 def test_every_rebuilt_patch_lies_in_the_convex_hull_of_the_filters():
     """A linear program finds non-negative weights of sum 1 that give each patch; a point outside has none."""
     filters = filters_for(1, count=7, dtype=torch.float64)

@@ -216,6 +216,7 @@ def test_crafting_fingerprint_does_not_depend_on_the_target():
     "changed",
     [
         {"source": "t"},
+        {"source_inference": {"beta2": 1.0}},
         {"seed": 1},
         {"split": "validation"},
         {"examples": 5},
@@ -390,6 +391,16 @@ def test_attack_spec_refuses(values, message):
 def test_measure_spec_refuses(values, message):
     with pytest.raises(InputError, match=message):
         measure_spec(values)
+
+
+def test_a_source_at_its_defaults_has_the_fingerprints_that_it_had_before_it_could_be_set():
+    spec = EvaluationSpec(model="m", source="s", attack={"name": "fgsm", "eps": (0.1,)})
+    assert (spec.fingerprint, spec.crafting_fingerprint) == ("34a3bbded6bbd3089efa", "836755591c33d05747fb")
+
+
+def test_settings_of_a_source_go_with_a_source():
+    with pytest.raises(ValidationError, match=r"source_inference goes with a source, got \{'beta2': 1.0\} and none"):
+        EvaluationSpec(**EVALUATION, source_inference={"beta2": 1.0})
 
 
 @pytest.mark.parametrize("other", [{"attack": EVALUATION["attack"]}, {"source": "s"}], ids=["attack", "source"])

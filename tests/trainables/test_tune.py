@@ -11,9 +11,11 @@ from orchestrator.store import Store
 from trainables.data import load
 from trainables.defenses import DEFENSES
 from trainables.evaluation import evaluate_attacked
+from trainables.randomness import seeded
 from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
 from trainables.training import TrainingRun, on_device
-from trainables.tune import Bench, train
+from trainables.transfer import craft
+from trainables.tune import Bench, evaluate, train
 
 PGD = {"name": "pgd", "eps": (0.02, 0.05), "steps": 2}
 
@@ -45,6 +47,11 @@ def probe_of(spec, epochs):
     return Probe(evaluation, epochs)
 
 
+def untimed(metrics):
+    """Leave out of an epoch's metrics what no two runs share."""
+    return {key: value for key, value in metrics.items() if not key.endswith("seconds")}
+
+
 @pytest.mark.parametrize("name", DEFENSES)
 def test_a_probe_does_not_change_what_is_trained(name, few, tmp_path):
     spec = spec_of(name)
@@ -53,7 +60,7 @@ def test_a_probe_does_not_change_what_is_trained(name, few, tmp_path):
     assert [result.get("probed") is not None for result in results] == [True, False]
     assert all(torch.equal(probed.tensors[key], tensor) for key, tensor in plain.tensors.items())
     for one, other in zip(plain.history, probed.history, strict=True):
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+        assert untimed(one) == untimed(other)
 
 
 def test_a_probe_measures_the_model_as_it_is_after_its_epochs_and_only_then(few, tmp_path):
@@ -68,3 +75,45 @@ def test_a_probe_measures_the_model_as_it_is_after_its_epochs_and_only_then(few,
     outcomes = evaluate_attacked(model, model, images, labels, attack=probe.evaluation.attack, seed=2)
     expected = sum(outcome.correct.mean() for outcome in outcomes) / 2
     assert [result.get("probed") for result in results] == [None, expected, None, None]
+
+
+def test_a_source_crafts_under_its_own_settings_at_test_time(few, tmp_path):
+    """Of wnll's two heads, on which the same attack makes different examples."""
+    spec = spec_of("wnll")
+    bench = Bench(Store(tmp_path), {}, math.inf, "cpu", _splits={spec.dataset.key: few})
+    list(train(Unit(spec.fingerprint, spec).config(), bench))
+    asked = [
+        EvaluationSpec(
+            model=spec.fingerprint, source=spec.fingerprint, attack=PGD, examples=24, source_inference=inference
+        )
+        for inference in ({"activation": "linear"}, {})
+    ]
+    list(evaluate(Unit("e", evaluations=tuple(asked)).config(), bench))
+    linear, default = (bench.store.load_crafted(e.crafting_fingerprint) for e in asked)
+    defense, _ = bench.model(spec.fingerprint)
+    view = defense.view("default", defense.Inference(activation="linear"))
+    images, labels = (tensor[:24] for tensor in on_device(few.test, "cpu"))
+    with seeded(0, torch.device("cpu")):
+        expected = craft(view, images, labels, attack=asked[0].attack, seed=0)
+    assert all(torch.equal(linear[eps], images) for eps, images in expected.items())
+    assert not any(torch.equal(default[eps], images) for eps, images in expected.items())
+
+
+def test_a_unit_that_is_started_again_does_only_what_the_store_lacks(few, tmp_path):
+    """As after the death of a worker, whose unit is started again as it was."""
+    spec = spec_of("none", epochs=1)
+    clean, attacked = (EvaluationSpec(model=spec.fingerprint, attack=attack, examples=24) for attack in (None, PGD))
+    unit = Unit("evaluate", evaluations=(clean, attacked))
+    bench = Bench(Store(tmp_path), {}, math.inf, "cpu", _splits={spec.dataset.key: few})
+    trained = list(train(Unit(spec.fingerprint, spec).config(), bench))
+    bench.store.save_state(spec.fingerprint, {"left": torch.zeros(1)}, {})
+    first = next(evaluate(unit.config(), bench))
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.parent.name != "states"}
+    assert len(written) == 2
+    assert list(train(Unit(spec.fingerprint, spec).config(), bench)) == trained
+    assert bench.store.fingerprints("states") == set()
+    again = list(evaluate(unit.config(), bench))
+    assert again[0] == first
+    assert [result["done"] for result in again] == [False, True]
+    assert bench.store.fingerprints("records") == {clean.fingerprint, attacked.fingerprint}
+    assert {path: path.stat().st_mtime_ns for path in written} == written

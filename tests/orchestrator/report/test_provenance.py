@@ -6,11 +6,13 @@ from orchestrator.report.provenance import (
     attack_settings,
     command,
     common_settings,
+    crafted_on,
     own_settings,
     source_of,
     versions,
 )
 from orchestrator.settings import parse_assignments
+from orchestrator.study import Transfer
 
 
 def test_command_expands_to_the_same_plan():
@@ -43,9 +45,23 @@ def test_attack_settings_leave_out_the_grid():
 def test_source_of_a_transfer_is_the_variant_that_crafts():
     plan = expand(STUDY)
     assert source_of(plan, "from_small") == SMALL
+    assert crafted_on(plan, "from_small") == f"variant {SMALL}"
     assert source_of(plan, "pgd") is None
+    assert crafted_on(plan, "pgd") is None
+
+
+def test_sources_that_differ_by_row_are_named_by_what_selects_them():
+    grids = ({"network.width": (4, 8), "defense": ("none", "madry")},)
+    transfers = {"from_none": Transfer(attack="pgd", source={"defense.name": "none"})}
+    plan = expand(STUDY.model_copy(update={"space": grids, "transfers": transfers}))
+    assert source_of(plan, "from_none") == "name=none"
+    assert crafted_on(plan, "from_none") == "the variant of name=none most like each"
 
 
 def test_versions_that_differ_are_all_listed():
     records = [{"torch": "2.13", "code": {"dirty": False}}, {"torch": "2.14"}, {}]
     assert versions(records) == {"code.dirty": ["false"], "torch": ["2.13", "2.14"]}
+
+
+def test_what_a_unit_took_is_no_version():
+    assert versions([{"torch": "2.13", "gpu_peak_mib": 7}, {"torch": "2.13", "gpu_peak_mib": 9}]) == {"torch": ["2.13"]}

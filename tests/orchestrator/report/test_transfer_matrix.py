@@ -45,9 +45,26 @@ def test_a_section_shows_it(summary):
     assert section.title == "Transfer of pgd at eps 0.1"
     assert [h.name for h in section.table.headings] == [SMALL, BIG]
     assert [(label, [e.text for e in row]) for label, row in section.table.rows] == [
-        (SMALL, ["25.0 ± 0.0", "75.0 ± 0.0"]),
-        (BIG, ["50.0 ± 0.0", "0.0 ± 0.0"]),
+        (SMALL, ["25.0 ± 0.0 *", "75.0 ± 0.0"]),
+        (BIG, ["50.0 ± 0.0", "0.0 ± 0.0 *"]),
     ]
+    assert section.table.caption.endswith("* itself, in white box")
+
+
+def test_sources_of_each_row_s_own_are_columns_by_what_selects_them(summary_of):
+    """Two widths without and with a defense: each meets both of its own width, one of which is itself."""
+    space = ({"network.width": (4, 8), "defense": ("none", "madry")},)
+    transfers = {f"from_{name}": Transfer(attack="pgd", source={"defense.name": name}) for name in ("none", "madry")}
+    study = STUDY.model_copy(update={"space": space, "transfers": transfers})
+    outcomes = {("madry width=8", "pgd", 0): {0.1: "1000"}, ("madry width=8", "from_none", 0): {0.1: "1100"}}
+    summary = summary_of(outcomes, study=study, seeds=[0])
+    matrix, _ = matrices(summary)
+    assert matrix.sources == ("name=none", "name=madry")
+    assert matrix.white_boxes == {(f"{name} width={w}", f"name={name}") for name in ("none", "madry") for w in (4, 8)}
+    assert matrix.accuracy(summary, "madry width=8", "name=madry").mean == 0.25
+    assert matrix.accuracy(summary, "madry width=8", "name=none").mean == 0.5
+    section, _ = matrix_sections(summary)
+    assert section.table.caption.endswith("the one most like the row crafts")
 
 
 def test_a_study_of_one_source_has_no_matrix(summary_of):

@@ -1,0 +1,47 @@
+"""What killed drivers leave in a store that nobody will read again, and its removal."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from orchestrator import claims
+from orchestrator.store import KINDS, Store
+
+logger = logging.getLogger(__name__)
+
+TUNE = "tune"  # holds a folder a driver, of its name, while it is at work
+HALF_WRITTEN = re.compile(r".+\.[0-9a-f]{32}\.tmp")
+FOLDERS = (".", claims.FOLDER, "tracking", *KINDS)
+DEEP_FOLDERS = ("reports",)
+
+
+def clear_litter(store: Store) -> None:
+    """Delete what no living driver uses: of dead ones their claims, Tune's folders, states that were trained on.
+
+    Files that were half written have no owner's name: they go when no other driver lives. To be called by a driver.
+    """
+    try:
+        living, dead = claims.drivers(store)
+        for name in dead:
+            store.delete_file(name)
+        for fingerprint in store.fingerprints("states") & store.fingerprints("checkpoints"):
+            store.delete("states", fingerprint)
+        own = {f"{TUNE}/{Path(name).stem}" for name in living}
+        for folder in set(store.folders(TUNE)) - own:
+            store.delete_folder(folder)
+        if store.is_local and len(living) == 1:
+            _clear_half_written(Path(store.root))
+    except OSError:
+        logger.warning("what killed drivers left could not be deleted", exc_info=True)
+
+
+def _clear_half_written(root: Path) -> None:
+    """Delete what nobody has written to for as long as a driver takes to be dead; its workers end before that."""
+    found = [path for folder in FOLDERS for path in (root / folder).glob("*.tmp")]
+    found += [path for folder in DEEP_FOLDERS for path in (root / folder).rglob("*.tmp")]
+    now = max(path.stat().st_mtime for path in (root / claims.FOLDER).iterdir())  # this driver's beat, in its time
+    for path in found:
+        if HALF_WRITTEN.fullmatch(path.name) and now - path.stat().st_mtime >= claims.STALE_SECONDS:
+            path.unlink()

@@ -1,0 +1,69 @@
+"""Transfer between an undefended network, two trained adversarially and ours: Table 13.
+
+AdvTrain is the adversarially trained VGG-19 of Kurakin et al., by FGSM. The paper does not say which network Madry's
+training has, nor which variant of Ours this is: here it is ResNet-110, and Ours + AdvTrain by PGD, whose number in
+transfer from VGG-19 is that of Table 3. Both are models of Table 5 at paper scale.
+"""
+
+from orchestrator.study import Study, Transfer
+from search_spaces.pcl.settings import (
+    ADVTRAIN,
+    BASE,
+    MADRY,
+    PGD,
+    QUICK,
+    QUICK_ADVTRAIN,
+    QUICK_RIVALS,
+    RESNET110,
+    RESNET110_ADVTRAIN,
+    UNDEFENDED,
+)
+
+VGG19 = {"network": ("vgg19",)}
+
+TABLE_13 = Study(
+    name="pcl_t13",
+    title="Transfer among no defense, adversarial training and prototype conformity",
+    question="Is what one defense leaves standing fooled by what is crafted on another?",
+    paper="pcl",
+    table="Table 13 (CIFAR-10)",
+    base={**BASE, "network": "resnet110"},
+    space=(
+        {**UNDEFENDED, **VGG19},
+        {**ADVTRAIN, **VGG19},
+        MADRY,
+        {"defense": ("pcl",), "defense.adversarial.attack": ("pgd",)},
+    ),
+    baseline={"defense": "none"},
+    attacks={"pgd_linf": PGD},
+    transfers={
+        "from_vgg19": Transfer(attack="pgd_linf", source={"defense": "none"}),
+        "from_advtrain": Transfer(attack="pgd_linf", source={"defense": "fgsm_training"}),
+        "from_madry": Transfer(attack="pgd_linf", source={"defense": "madry"}),
+        "from_pcl": Transfer(attack="pgd_linf", source={"defense": "pcl"}),
+    },
+    seeds=(0, 1),
+    scales={
+        "quick": {
+            **QUICK,
+            **QUICK_ADVTRAIN,
+            **QUICK_RIVALS,
+            "dataset.image_size": 18,  # no less can be halved five times, as VGG-19 does
+            "network.width": 4,
+            "epochs": 8,
+            "examples": 200,
+            "defense.adversarial.steps": 2,
+            "defense.attack.steps": 3,
+            "attack.pgd_linf.eps": (0.05, 0.1),
+            "defense.branch_dims": {"layer3": 32},
+        },
+        "paper": {
+            **RESNET110,
+            **RESNET110_ADVTRAIN,
+            "dataset": "cifar10",
+            "defense.attack.eps": 8 / 255,
+            "defense.attack.steps": 7,
+            "attack.pgd_linf.eps": 0.03,
+        },
+    },
+)
