@@ -51,7 +51,10 @@ class Resources:
         if self.gpu_memory_per_trial is None:
             return self
         if not memories:
-            raise InputError("gpu_memory_per_trial needs a node with a GPU, and there is none (Ray counts no GPU)")
+            raise InputError(
+                "gpu_memory_per_trial needs a node with a GPU, and there is none (Ray counts no GPU); for nodes that a "
+                "cluster has yet to start, give a trial's share by --gpus-per-trial"
+            )
         share = share_of(self.gpu_memory_per_trial, min(memories))
         return replace(self, gpus_per_trial=share, gpu_memory_per_trial=None)
 
