@@ -29,8 +29,7 @@ class Claims:
     """One driver's claims on a store; a context manager that keeps them alive. Safe for its own heartbeat alone."""
 
     def __init__(self, store: Store) -> None:
-        self.driver = uuid.uuid4().hex
-        self.store, self.name = store, f"{FOLDER}/{self.driver}.json"
+        self.store, self.name = store, f"{FOLDER}/{uuid.uuid4().hex}.json"
         self._since: dict[str, float] = {}
         self._has_met = False  # another driver, at any time; until then nobody else puts anything into the store
         self._at_first: set[str] | None = None  # what was in the store at the first look

@@ -11,14 +11,13 @@ from orchestrator.store import KINDS, Store
 
 logger = logging.getLogger(__name__)
 
-TUNE = "tune"  # holds a folder a driver, of its name, while it is at work
 HALF_WRITTEN = re.compile(r".+\.[0-9a-f]{32}\.tmp")
 FOLDERS = (".", claims.FOLDER, "tracking", *KINDS)
 DEEP_FOLDERS = ("reports",)
 
 
 def clear_litter(store: Store) -> None:
-    """Delete what no living driver uses: of dead ones their claims, Tune's folders, states that were trained on.
+    """Delete what no living driver uses: claims of dead ones, states of what has been trained.
 
     Files that were half written have no owner's name: they go when no other driver lives. To be called by a driver.
     """
@@ -28,9 +27,6 @@ def clear_litter(store: Store) -> None:
             store.delete_file(name)
         for fingerprint in store.fingerprints("states") & store.fingerprints("checkpoints"):
             store.delete("states", fingerprint)
-        own = {f"{TUNE}/{Path(name).stem}" for name in living}
-        for folder in set(store.folders(TUNE)) - own:
-            store.delete_folder(folder)
         if store.is_local and len(living) == 1:
             _clear_half_written(Path(store.root))
     except OSError:

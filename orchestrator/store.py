@@ -314,17 +314,6 @@ class Store:
 
         return self._ask(whole)
 
-    def folders(self, folder: str) -> list[str]:
-        """Return the name of each folder in a folder under the root."""
-        found = [info for info in self._listed(folder) if info.type == pa.fs.FileType.Directory]
-        return [f"{folder}/{info.base_name}" for info in found]
-
-    def delete_folder(self, name: str) -> None:
-        """Delete a folder under the root, with all that is in it, if it is there."""
-        fs, root = self.filesystem()
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(lambda: fs.delete_dir(f"{root}/{name}"))
-
     def _path(self, kind: str, fingerprint: str) -> str:
         return f"{self.filesystem()[1]}/{kind}/{fingerprint}{KINDS[kind]}"
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 from killing import Snapshot, assert_same, drive, run_here, write_study
@@ -52,4 +51,3 @@ def test_a_sweep_outlives_a_node_then_all_nodes_and_goes_on_where_it_was(cluster
     for snapshot in before:
         snapshot.assert_kept(store)
     assert_same(plan, store, run_here(plan, Store(tmp_path / "reference")))
-    assert not any(Path(store.root, "tune").iterdir())

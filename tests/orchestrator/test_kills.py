@@ -11,7 +11,6 @@ import pytest
 from killing import Snapshot, assert_same, drive, run_here, runs_in_mlflow, write_study
 
 from orchestrator.claims import FOLDER
-from orchestrator.litter import TUNE
 from orchestrator.lookup import find_study
 from orchestrator.plan import expand
 from orchestrator.store import Store
@@ -45,7 +44,7 @@ def test_a_study_whose_driver_is_killed_again_and_again_ends_as_if_nothing_had_h
         assert "none (baseline)" in driver.text
     before.assert_kept(store)
     assert runs_in_mlflow(store) == Counter(["parent", *plan.trainings])
-    assert [path.name for folder in (FOLDER, TUNE) for path in Path(store.root, folder).iterdir()] == []
+    assert [path.name for path in Path(store.root, FOLDER).iterdir()] == []
     assert_same(plan, store, run_here(plan, Store(tmp_path / "reference")))
 
 

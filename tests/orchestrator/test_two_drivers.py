@@ -45,7 +45,7 @@ def test_two_commands_at_once_share_the_work_and_both_end_with_the_full_table(st
         assert {how for how, _ in units} == {"done", "done by another driver"}
     one_table, two_table = (driver.text.partition("A study whose")[2].partition("report ")[0] for driver in (one, two))
     assert one_table == two_table != ""
-    assert [path.name for folder in (FOLDER, "tune") for path in Path(store.root, folder).iterdir()] == []
+    assert [path.name for path in Path(store.root, FOLDER).iterdir()] == []
     assert runs_in_mlflow(store) == Counter(["parent", *plan.trainings])
 
 
