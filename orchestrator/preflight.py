@@ -176,3 +176,11 @@ def tracking_refusal(uri: str) -> str | None:
     parts = urlsplit(uri)
     port = PORTS.get(parts.scheme.partition("+")[0])
     return refusal(parts.hostname, parts.port or port) if parts.hostname and port else None
+
+
+def check_token_file() -> None:
+    """Raise InputError for a token file that is not there, which Ray answers by killing the process."""
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    is_asked = os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not os.environ.get("RAY_AUTH_TOKEN")
+    if is_asked and path and not Path(path).is_file():
+        raise InputError(f"RAY_AUTH_TOKEN_PATH must be a file with the cluster's token, got {path!r}")

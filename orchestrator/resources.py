@@ -41,7 +41,7 @@ class Resources:
         if (self.address or "").startswith("ray://"):
             raise InputError(
                 f"address must be that of a cluster this machine is part of, such as auto, got {self.address!r}; "
-                "from outside, send the command itself: ray job submit -- robust-sweep run STUDY --address auto"
+                "from outside: robust-sweep submit STUDY --address http://head:8265"
             )
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise InputError(f"max_concurrent must be >= 1, got {self.max_concurrent}")
@@ -51,7 +51,10 @@ class Resources:
         if self.gpu_memory_per_trial is None:
             return self
         if not memories:
-            raise InputError("gpu_memory_per_trial needs a node with a GPU, and there is none (Ray counts no GPU)")
+            raise InputError(
+                "gpu_memory_per_trial needs a node with a GPU, and there is none (Ray counts no GPU); for nodes that a "
+                "cluster has yet to start, give a trial's share by --gpus-per-trial"
+            )
         share = share_of(self.gpu_memory_per_trial, min(memories))
         return replace(self, gpus_per_trial=share, gpu_memory_per_trial=None)
 

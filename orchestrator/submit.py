@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from orchestrator.preflight import PORTS, refusal
+from orchestrator.preflight import PORTS, check_token_file, refusal
 from orchestrator.submission import FILE, Submission
 from orchestrator.uris import without_password
 from trainables.errors import InputError
@@ -160,7 +160,7 @@ def _say_how_to_go_on(job: str, address: str, console: Console) -> None:
 def _client(address: str) -> JobSubmissionClient:
     """Return a client of a dashboard that answers and lets us in."""
     _check_answers(address)
-    _check_token_file()
+    check_token_file()
     try:
         from ray.job_submission import JobSubmissionClient
     except ImportError as error:
@@ -192,14 +192,6 @@ def _check_answers(address: str) -> None:
             f"the dashboard at {without_password(address)!r} cannot be reached: {reason} (the head needs ray[default]; "
             "for one that `ray up` started, `ray dashboard cluster.yaml` makes it http://127.0.0.1:8265)"
         )
-
-
-def _check_token_file() -> None:
-    """Raise InputError for a token file that is not there, which Ray answers by killing the process."""
-    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    is_asked = os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not os.environ.get("RAY_AUTH_TOKEN")
-    if is_asked and path and not Path(path).is_file():
-        raise InputError(f"RAY_AUTH_TOKEN_PATH must be a file with the cluster's token, got {path!r}")
 
 
 @contextmanager

@@ -118,13 +118,14 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
     import ray
 
     if ours:
+        preflight.check_token_file()
         _check_reachable(resources.address)
         address = resources.address or os.environ.get("RAY_ADDRESS")
         # without an address Ray would join whatever cluster was started on this machine
         where = {"address": "local", "include_dashboard": False} if is_local else {"address": address}
         try:
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
             raise InputError(
                 f"Ray at {resources.address!r} cannot be reached: {error} (if it has a token: set RAY_AUTH_MODE=token, "
                 "and RAY_AUTH_TOKEN_PATH to a file with it)"

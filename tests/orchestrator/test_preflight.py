@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -135,6 +137,37 @@ def test_a_tracking_server_that_listens_is_told_from_one_that_does_not():
     assert "refused" in preflight.tracking_refusal(f"http://127.0.0.1:{port}")
     assert preflight.tracking_refusal("sqlite:////nowhere/mlflow.db") is None
     assert preflight.tracking_refusal("databricks") is None
+
+
+def test_a_token_file_that_is_not_there_is_said_before_ray_dies_of_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.raises(InputError, match="RAY_AUTH_TOKEN_PATH must be a file with the cluster's token, got '/"):
+        preflight.check_token_file()
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    preflight.check_token_file()
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    (tmp_path / "token").write_text("abc")
+    preflight.check_token_file()
+
+
+@pytest.mark.slow
+def test_a_token_that_is_asked_for_and_not_there_is_a_message(tmp_path):
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY")}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "run", "quickstart", "--address", address, "--root", tmp_path],
+            env=plain | {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+    assert done.returncode == 2, done.stderr
+    assert "cannot be reached: Token authentication is enabled but no authentication token was found" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 class TwoNodes:

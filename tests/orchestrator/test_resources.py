@@ -82,7 +82,7 @@ def test_a_trials_memory_without_a_gpu_is_refused():
         ),
         pytest.param(Resources(gpus_per_trial=-1), "gpus_per_trial must be in [0, 1]", id="GPU < 0"),
         pytest.param(Resources(cpus_per_trial=float("nan")), "resources must be numbers, got nan", id="no number"),
-        pytest.param(Resources(address="ray://head:10001"), "ray job submit", id="Ray Client"),
+        pytest.param(Resources(address="ray://head:10001"), "from outside: robust-sweep submit STUDY", id="Ray Client"),
         pytest.param(Resources(max_concurrent=0), "max_concurrent must be >= 1, got 0", id="none at once"),
     ],
 )
