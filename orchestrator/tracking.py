@@ -90,7 +90,7 @@ class Parent:
 def parent_of(plan: Plan) -> Parent:
     """Return what a plan's run is; it is the same as long as its evaluations are."""
     settings = {"scale": plan.scale, "seeds": as_text(list(plan.seeds))}
-    params = settings | {key: as_text(value) for key, value in plan.overrides.items()}
+    params = settings | {_as_name(key): as_text(value) for key, value in plan.overrides.items()}
     return Parent(plan.study, plan.slug, plan.identity, params)
 
 
@@ -333,11 +333,11 @@ def _columns_by_evaluation(plan: Plan) -> dict[str, list[str]]:
     suffixes = {v.label: f" {v.inference_label}" if v.inference_label else "" for v in plan.variants}
     columns: dict[str, dict[str, None]] = {}
     for (label, column, _), fingerprint in plan.layout.items():
-        columns.setdefault(fingerprint, {})[_as_metric(column + suffixes[label])] = None
+        columns.setdefault(fingerprint, {})[_as_name(column + suffixes[label])] = None
     return {fingerprint: list(names) for fingerprint, names in columns.items()}
 
 
-def _as_metric(name: str) -> str:
+def _as_name(name: str) -> str:
     """Write a name in the characters that MLflow takes: `beta2:1.75` for `beta2=1.75`."""
     return re.sub(r"[^\w. :/-]", "_", name.replace("=", ":"))
 

@@ -129,6 +129,13 @@ def test_runs_are_filtered_by_params_of_the_spec(logged):
     assert found[0].data.params["seed"] == "0"
 
 
+def test_a_setting_of_several_attacks_is_a_param_under_a_name_that_mlflow_takes(tmp_path):
+    plan = expand(STUDY, overrides={"attack.*.steps": 2, "attack.pgd_*.eps": [0.1]})
+    book = opened(plan, Store(tmp_path))
+    params = book.client.get_run(book.parent).data.params
+    assert (params["attack._.steps"], params["attack.pgd__.eps"]) == ("2", "[0.1]")
+
+
 def test_the_parent_carries_the_report(logged):
     _, _, client, parents, _ = logged
     assert parents[0].data.tags["mlflow.note.content"] == "# table"
