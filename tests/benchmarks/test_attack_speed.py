@@ -81,7 +81,7 @@ CASES = {
         goal={},
     ),
     "spsa": Case(
-        {"name": "spsa", "eps": (0.1,), "steps": 40, "pairs": 64},
+        {"name": "spsa", "eps": (0.1,), "steps": 40, "pairs": 64, "random_start": False},
         {"eps": (0.1,), "steps": 40, "pairs": 64, "lr": 0.01},
         examples=128,
         goal={},

@@ -21,7 +21,7 @@ class SpsaSpec(AttackSpec):
     """`pairs` of queries at x + delta v and x - delta v estimate the gradient of each of Adam's `steps`.
 
     delta, lr and the margin loss are the paper's (Sec. 5); steps and pairs are CleverHans's, the paper goes up to
-    4,096 pairs. It starts at a random point of the ball, as CleverHans does.
+    4,096 pairs. It starts at a random point of the ball, as CleverHans does, unless told not to.
     """
 
     name: Literal["spsa"] = "spsa"
@@ -31,6 +31,7 @@ class SpsaSpec(AttackSpec):
     pairs: PositiveInt = 64
     delta: float = Field(0.01, gt=0, le=1, description="how far from the image the queries are, on its scale")
     lr: PositiveFloat = 0.01
+    random_start: bool = True
 
 
 def spsa(
@@ -47,7 +48,7 @@ def spsa(
     objective = OBJECTIVES[spec.loss]
     found, left = torch.empty_like(images), torch.arange(len(images), device=images.device)
     origin, target = images, labels
-    point = (images + eps * noise.draw(0)).clamp_(0, 1)
+    point = (images + eps * noise.draw(0)).clamp_(0, 1) if spec.random_start else images
     mean, square = torch.zeros_like(images), torch.zeros_like(images)
     for step in range(1, spec.steps + 1):
         if stop_early and (fooled := _fooled(view, point, target, objective)).any():

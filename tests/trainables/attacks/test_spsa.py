@@ -51,13 +51,14 @@ def test_the_estimate_does_not_depend_on_how_queries_are_grouped(chunk, monkeypa
     assert max(len(seen) for seen in watched.seen) <= chunk
 
 
-def test_its_steps_are_adams(linear, monkeypatch):
+@pytest.mark.parametrize("random_start", [True, False])
+def test_its_steps_are_adams(linear, monkeypatch, random_start):
     """torch's own Adam, on the gradient of a linear model, which the estimate is replaced by."""
     images, labels = linear.images / 255, linear.labels
     gradients = torch.randn(4, *images.shape, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(spsa, "_estimate", lambda *_, stream, **__: gradients[stream - 1])
-    found = craft("spsa", linear.model, images, labels, eps=0.2, steps=4, lr=0.02)
-    start = images + 0.2 * noise_of(8, (1, 6, 6)).draw(0)
+    found = craft("spsa", linear.model, images, labels, eps=0.2, steps=4, lr=0.02, random_start=random_start)
+    start = images + 0.2 * random_start * noise_of(8, (1, 6, 6)).draw(0)
     point = nn.Parameter(start.clone())
     adam = torch.optim.Adam([point], lr=0.02, maximize=True)
     for gradient in gradients:
