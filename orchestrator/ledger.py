@@ -8,6 +8,7 @@ is not used, since it takes neither a database's URL nor a pruner.
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from orchestrator.grids import Point
 from orchestrator.history import SearchTrial
 from orchestrator.plan import as_text
 from orchestrator.space import SearchSpace
-from orchestrator.study import FloatRange, SearchRange
+from orchestrator.study import NAME, FloatRange, SearchRange
 from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError, unknown
 
@@ -68,7 +69,9 @@ class Options:
     sampler_seed: int = 0
 
     def check(self) -> None:
-        """Raise InputError for what is unknown."""
+        """Raise InputError for what is unknown, and for a name that is none of a file."""
+        if not re.fullmatch(NAME, self.name) or not self.name.strip("."):
+            raise InputError(f"name must match {NAME}, since it names files, got {self.name!r} (--name)")
         if self.sampler not in SAMPLERS:
             raise unknown("sampler", self.sampler, SAMPLERS)
         if self.pruner not in PRUNERS:

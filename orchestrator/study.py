@@ -12,6 +12,7 @@ from trainables.specs import AttackSpec, Frozen, MeasureSpec, attack_spec, measu
 
 CLEAN = "clean"
 SCALES = ("quick", "paper")
+NAME = r"^[A-Za-z0-9_.-]+$"  # of what files are named after
 
 Grid = Mapping[str, tuple[Any, ...]]
 
@@ -70,7 +71,7 @@ class Study(Frozen):
     does a range of `search`, which takes the place of `space` where a study is searched and not swept.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="names its report, its experiment and its files")
+    name: str = Field(pattern=NAME, description="names its report, its experiment and its files")
     title: str
     question: str = ""
     paper: str = ""

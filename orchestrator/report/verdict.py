@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from orchestrator.plan import Plan
 from orchestrator.report.evidence import Correct, Evidence, Threat, evidence, weaker_by
@@ -106,7 +107,6 @@ def _falling(found: Evidence) -> Finding:
 
     That accuracy never rises with eps is no check: what a smaller eps broke counts as broken.
     """
-    clean = _share(found.clean)
     pairs = [
         (one, other)
         for one, other in itertools.combinations([t for t in found.threats if t.is_white_box and not t.is_one_step], 2)
@@ -114,22 +114,23 @@ def _falling(found: Evidence) -> Finding:
     ]
     if not pairs:
         return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
-    flat = [
-        (one, other)
-        for one, other in pairs
-        if clean - one.accuracy >= MARGIN
-        and other.accuracy > UNBOUNDED_ACCURACY
-        and one.accuracy - other.accuracy < MARGIN
-    ]
-    if flat:
+    if flat := [pair for pair in pairs if _stays(found.clean, *pair, level=LEVEL / len(pairs))]:
         one, other = max(flat, key=lambda pair: pair[1].accuracy)
         return FAILED, f"{other} breaks hardly more than {one}", ""
     one, other = min(pairs, key=lambda pair: pair[0].accuracy - pair[1].accuracy)
     return PASSED, f"flattest: {one}, {other}", ""
 
 
-def _share(correct: Correct) -> float:
-    return float(np.concatenate(list(correct.values())).mean()) if correct else 0.0
+def _stays(clean: Correct, one: Threat, other: Threat, *, level: float) -> bool:
+    """Whether accuracy stays: less than MARGIN is lost, and surely less than half of what the smaller eps broke."""
+    seeds = sorted(set(clean) & set(one.correct) & set(other.correct))
+    if not seeds or other.accuracy <= UNBOUNDED_ACCURACY or one.accuracy - other.accuracy >= MARGIN:
+        return False
+    broken = sum(int((clean[seed] & ~one.correct[seed]).sum()) for seed in seeds)
+    more = sum(int((one.correct[seed] & ~other.correct[seed]).sum()) for seed in seeds)
+    if not broken:
+        return False
+    return float(stats.binomtest(more, more + broken, 1 / 3, alternative="less").pvalue) <= level
 
 
 def _effort(found: Evidence) -> Finding:

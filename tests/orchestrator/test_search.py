@@ -347,6 +347,8 @@ def test_what_another_driver_has_finished_meanwhile_is_not_run_here(store, monke
         pytest.param({"sampler": "tpee"}, "unknown sampler 'tpee'. Did you mean 'tpe'?", id="sampler"),
         pytest.param({"pruner": "asa"}, "unknown pruner 'asa'. Did you mean 'asha'?", id="pruner"),
         pytest.param({"trials": 0}, "trials must be >= 1, got 0", id="trials"),
+        pytest.param({"name": "../s"}, r"names files, got '../s'", id="name of another folder"),
+        pytest.param({"name": ".."}, r"names files, got '..'", id="name of the folder above"),
         pytest.param({"pruner": "asha"}, "pruner asha needs one objective that is one column and one seed", id="two"),
         pytest.param(
             {"pruner": "median", "objectives": "robust_accuracy:worst_case"}, "pruner median needs one", id="worst case"

@@ -47,6 +47,7 @@ CASES = {
         "it stays": (row(PGD, threat("pgd", 0.29, eps=0.2)), FAILED),
         "it stays at next to nothing": (row(threat("pgd", 0.04), threat("pgd", 0.03, eps=0.2)), PASSED),
         "nothing is broken yet": (row(threat("pgd", 0.99), threat("pgd", 0.98, eps=0.2)), PASSED),
+        "too few are broken to tell": (row(threat("pgd", 0.99), threat("pgd", 0.99, eps=0.2)), PASSED),
         "one step may overshoot": (row(FGSM, threat("fgsm", 0.5, eps=0.2)), NOT_JUDGED),
         "of another attack": (row(PGD, threat("pgd again", 0.3, eps=0.2)), NOT_JUDGED),
         "not twice the eps": (row(PGD, threat("pgd", 0.3, eps=0.15)), NOT_JUDGED),
