@@ -14,6 +14,7 @@ from orchestrator.uris import without_password
 
 VARIABLES = {
     "--root": "ROBUST_SWEEP_ROOT",
+    "--address": "RAY_API_SERVER_ADDRESS",  # of submit; no other address has a password
     "--tracking-uri": "MLFLOW_TRACKING_URI",
     "--storage": "ROBUST_SWEEP_STORAGE",
 }

@@ -122,7 +122,7 @@ def check_tracking_uri(uri: str | None) -> None:
 
 
 def _refuse_password(what: str, uri: str, instead: str) -> None:
-    if urlsplit(uri).password is not None:
+    if without_password(uri) != uri:
         raise InputError(
             f"a {what} that is sent must hold no password, since others on the cluster could read it, got "
             f"{without_password(uri)!r}: {instead}"

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.markup import escape
 
 from orchestrator.preflight import PORTS, check_token_file, refusal
 from orchestrator.submission import FILE, Submission
-from orchestrator.uris import without_password
+from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def submit(submission: Submission, *, address: str, console: Console, wait: bool
     except KeyboardInterrupt:
         console.print("\n[yellow]no longer followed[/]: the job goes on")
     except ConnectionError as error:
-        console.print(f"\n[yellow]no longer followed[/]: {error}", highlight=False)
+        console.print(f"\n[yellow]no longer followed[/]: {escape(scrubbed(str(error), address))}", highlight=False)
     _say_how_to_go_on(job, address, console)
     return STOPPED
 
@@ -181,7 +182,9 @@ def _client(address: str) -> JobSubmissionClient:
     except (ConnectionError, RuntimeError) as error:
         if "ray[default]" in str(error):
             raise InputError("submit needs Ray's job client: pip install 'robust-sweep[cluster]'") from None
-        raise InputError(f"{shown!r} answers, but not as a Ray dashboard does: {error}") from None
+        raise InputError(
+            f"{shown!r} answers, but not as a Ray dashboard does: {scrubbed(str(error), address)}"
+        ) from None
 
 
 def _check_answers(address: str) -> None:

@@ -75,12 +75,12 @@ def run(
     rest = rest or remainder(plan, store)
     if rest.is_empty:
         return SweepResult()
-    for fingerprint in rest.fingerprints & store.fingerprints("failures"):
-        store.delete("failures", fingerprint)
     with Claims(store) as claims, connected(resources) as nodes:
         resources = packed(resources)
         clear_litter(store)
         slots = preflight.check(resources, store, nodes)
+        for fingerprint in rest.fingerprints & store.fingerprints("failures"):
+            store.delete("failures", fingerprint)
         elsewhere = partial(tell, listeners, "done_elsewhere")
         schedule = Schedule(rest, slots=slots, peers=claims, on_done_elsewhere=elsewhere)
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)

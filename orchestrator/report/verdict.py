@@ -112,6 +112,8 @@ def _falling(found: Evidence) -> Finding:
         for one, other in itertools.combinations([t for t in found.threats if t.is_white_box and not t.is_one_step], 2)
         if one.column == other.column and other.eps >= 2 * one.eps
     ]
+    if not found.clean:
+        return NOT_JUDGED, "the clean accuracy has no record", "run what is missing"
     if not pairs:
         return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
     if flat := [pair for pair in pairs if _stays(found.clean, *pair, level=LEVEL / len(pairs))]:

@@ -103,6 +103,8 @@ def test_a_root_that_nodes_share_is_accepted(root, is_shared):
         pytest.param("/results", False, "such as NFS: if it is one, say so with --shared", id="a folder"),
         pytest.param("file:///results", False, "say so with --shared", id="a folder's URI"),
         pytest.param("s3://me:secret@b/p", False, "must hold no password", id="password"),
+        pytest.param("s3://me:sec/secret@b/p", False, "must hold no password", id="password with a slash"),
+        pytest.param("s3://b/p?token=secret", False, "must hold no password", id="secret parameter"),
     ],
 )
 def test_a_root_that_nodes_may_not_share_is_refused(root, is_shared, message):
