@@ -16,6 +16,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
+    from orchestrator.resources import Resources
     from orchestrator.store import Store
 
 app = typer.Typer(
@@ -143,13 +144,10 @@ def run(
     [dim]robust-sweep run quickstart --set dataset=parquet:path/to/images --set epochs=3[/]
     [dim]robust-sweep run my_study.py:STUDY --address auto --gpus-per-trial 0.5[/]
     """
-    from orchestrator.packing import parse_memory
-    from orchestrator.resources import Resources
     from orchestrator.session import run_study
     from orchestrator.store import Store
 
-    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
-    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, memory)
+    resources = _resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, gpu_memory_per_trial)
     store = Store(root)
     expanded = _expand(study, settings, seeds, scale, store)
     code = run_study(
@@ -197,8 +195,6 @@ def submit(
     [dim]robust-sweep submit quickstart --address http://head:8265 --root s3://bucket/prefix --gpus-per-trial 0.25[/]
     [dim]robust-sweep submit my_study.py:STUDY --address http://head:8265 --root /mnt/sweeps --shared[/]
     """
-    from orchestrator.packing import parse_memory
-    from orchestrator.resources import Resources
     from orchestrator.store import Store
     from orchestrator.submission import check_root, check_tracking_uri, submission_of
     from orchestrator.submit import check_address
@@ -207,8 +203,7 @@ def submit(
     check_address(address)
     check_root(root, is_shared=shared)
     check_tracking_uri(tracking_uri)
-    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
-    resources = Resources(None, cpus_per_trial, gpus_per_trial, max_concurrent, memory)
+    resources = _resources(None, cpus_per_trial, gpus_per_trial, max_concurrent, gpu_memory_per_trial)
     resources.check()
     submission = submission_of(
         _expand(study, settings, seeds, scale, Store(root)),
@@ -307,13 +302,10 @@ def search(
     [dim]robust-sweep search cross_paper --set defense=trades --objectives robust_accuracy:pgd_linf --pruner asha[/]
     """
     from orchestrator.lookup import find_study
-    from orchestrator.packing import parse_memory
-    from orchestrator.resources import Resources
     from orchestrator.search_session import Request, run_search
     from orchestrator.settings import parse_assignments, parse_seeds
     from orchestrator.store import Store
 
-    memory = None if gpu_memory_per_trial is None else parse_memory(gpu_memory_per_trial)
     store = Store(root)
     request = Request(
         asked=study,
@@ -332,7 +324,7 @@ def search(
     code = run_search(
         request,
         store,
-        resources=Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, memory),
+        resources=_resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, gpu_memory_per_trial),
         tracking_uri=tracking_uri,
         data_folder=data,
         download=download,
@@ -398,6 +390,16 @@ def main() -> None:
     except (InputError, RootError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _resources(
+    address: str | None, cpus: float, gpus: float, max_concurrent: int | None, gpu_memory: str | None
+) -> Resources:
+    from orchestrator.packing import parse_memory
+    from orchestrator.resources import Resources
+
+    memory = None if gpu_memory is None else parse_memory(gpu_memory)
+    return Resources(address, cpus, gpus, max_concurrent, memory)
 
 
 def _expand(study: str, settings: list[str], seeds: str | None, scale: str, store: Store) -> Plan:

@@ -115,9 +115,10 @@ class Search:
         self.error: str | None = None
         self._rungs = _rungs(_longest(corners))
         self._live: list[Live] = []
-        self._repeats = _trailing_repeats(ledger.trials())
-        self._ended = {trial.work: trial for trial in reversed(ledger.trials()) if trial.work}
-        self.done = sum(trial.same_as is None for trial in ledger.trials())
+        trials = ledger.trials()
+        self._repeats = _trailing_repeats(trials)
+        self._ended = {trial.work: trial for trial in reversed(trials) if trial.work}
+        self.done = sum(trial.same_as is None for trial in trials)
         self._schedule = Schedule(NOTHING, slots=1)
         self._work: dict[str, frozenset[str]] = {}  # unit -> what is in the store when it has ended
 

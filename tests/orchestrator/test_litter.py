@@ -21,7 +21,7 @@ def driver(store):
 
 @pytest.fixture
 def leave(store):
-    """Leave a file or an empty folder under the root, as old as it is said to be."""
+    """Leave a file under the root, as old as it is said to be."""
 
     def write(name, *, age=0.0):
         path = Path(store.root, name)
