@@ -1,1 +1,3 @@
 """Studies, their plans, sweeps, records and reports."""
+
+from __future__ import annotations

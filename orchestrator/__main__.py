@@ -1,5 +1,7 @@
 """`python -m orchestrator` is `robust-sweep`."""
 
-from orchestrator.cli import main
+from __future__ import annotations
+
+from orchestrator.commands.cli import main
 
 main()

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from trainables.errors import unknown
+
+if TYPE_CHECKING:
+    pass
 
 HIDDEN = "***"
 # A user's password up to the last @ of all, since one that is not percent-encoded may hold any sign; not a port.
@@ -29,3 +35,13 @@ def _secrets(uri: str) -> Iterator[str]:
     for pattern in (PASSWORD, IN_QUERY):
         for found in pattern.finditer(uri):
             yield from {found[2], unquote(found[2])}
+
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
+
+
+def check_uri(uri: str) -> None:
+    """Raise InputError unless a tracking URI is of a kind that MLflow takes."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in SCHEMES:
+        raise unknown("kind of tracking URI", scheme or without_password(uri), SCHEMES)

@@ -1,9 +1,11 @@
 """Every named study, by name."""
 
-from orchestrator.study import Study
+from __future__ import annotations
+
 from search_spaces import afd, cross_paper, quickstart, rbf_mapping, wnll
 from search_spaces.pcl import attacked, losses, transfer
 from search_spaces.rbf_cnn import tables as rbf_cnn
+from search_spaces.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study

@@ -6,7 +6,9 @@ the others are not given. Nor are the steps of the training attack, which are th
 2/255 on CIFAR. It is unverified until it is run. The quick scale of both is the same.
 """
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
+from search_spaces.study import Study, Transfer
 
 QUICK = {
     "dataset": "digits",
@@ -56,7 +58,6 @@ CIFAR = {
 }
 PGD = {"name": "pgd", "steps": 40, "relative_step": 0.033}
 FAR_PGD = {"name": "pgd", "steps": 50, "relative_step": 0.025}
-
 TABLE_1 = Study(
     name="afd_t1",
     title="Adversarial feature desensitization against adversarial training",
@@ -95,7 +96,6 @@ TABLE_1_CIFAR = TABLE_1.model_copy(
         "scales": {"quick": TABLE_1.scales["quick"], "paper": {**CIFAR, "attack.*_linf.eps": "8/255"}},
     }
 )
-
 TABLE_2 = Study(
     name="afd_t2",
     title="Accuracy over the whole range of eps, and BatchNorm shared by clean and attacked images",

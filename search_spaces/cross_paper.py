@@ -9,10 +9,11 @@ The quick scale cuts AutoAttack and SPSA short (fewer steps, targets and queries
 A search of it tunes each defense: `--set defense=pcl` looks at one. The ranges are ours, for the digits.
 """
 
-from orchestrator.study import FloatRange, IntRange, Study, Transfer
+from __future__ import annotations
+
+from search_spaces.study import FloatRange, IntRange, Study, Transfer
 
 EPS = (0.05, 0.1, 0.2, 0.3)
-
 CROSS_PAPER = Study(
     name="cross_paper",
     title="Five defenses, natural training, Madry and TRADES under one suite",

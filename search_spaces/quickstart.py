@@ -1,9 +1,10 @@
 """The quickstart: does learning Psi and beta in the radial basis mapping buy robustness?"""
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
+from search_spaces.study import Study, Transfer
 
 EPS = (0.05, 0.1, 0.2, 0.3)
-
 QUICKSTART = Study(
     name="quickstart",
     title="Radial basis mapping: Psi learned x beta learned",

@@ -9,13 +9,14 @@ classifiers: cnn3 and, ours, cnn4 with as many filters in its first layer. On cn
 layer alone, since with a block behind each of its convolutions 15 epochs of the digits leave it at chance.
 """
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
+from search_spaces.study import Study, Transfer
 
 PAPER = {"dataset": "mnist", "network.width": 64, "epochs": 12, "seeds": (0, 1, 2, 3, 4)}
 QUICK = {"dataset": "digits", "network.width": 16, "epochs": 15}
 BASE = {"network": "cnn3", "optimisation.lr": 1e-3, "optimisation.batch_size": 128}
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-
 TABLE_1 = Study(
     name="rbf_mapping_t1",
     title="Radial basis mapping against the undefended network",
@@ -48,7 +49,6 @@ TABLE_1 = Study(
         "paper": PAPER,
     },
 )
-
 FIGURE_3 = Study(
     name="rbf_mapping_fig3",
     title="Accuracy against eps with and without the mapping",
@@ -65,7 +65,6 @@ FIGURE_3 = Study(
     seeds=(0, 1),
     scales={"quick": QUICK, "paper": PAPER},
 )
-
 PSI_BETA = Study(
     name="rbf_mapping_psi_beta",
     title="Radial basis mapping: every Psi x beta learned or not",
@@ -86,7 +85,6 @@ PSI_BETA = Study(
     seeds=(0, 1),
     scales={"quick": QUICK, "paper": PAPER},
 )
-
 TABLE_5 = Study(
     name="rbf_mapping_t5",
     title="Transfer between two networks without and with the mapping",

@@ -13,7 +13,9 @@ SGD's settings and, for Figure 6, the training attack; augmentation is what 93 %
 unverified until it is run.
 """
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
+from search_spaces.study import Study, Transfer
 
 QUICK = {
     "dataset": "digits",
@@ -39,7 +41,6 @@ BASE = {
 PAPER = {"dataset": "cifar10", "optimisation.augmentation": ("crop", "flip"), "seeds": (0, 1, 2)}
 IFGSM = {"name": "ifgsm", "steps": 10}
 STRAIGHT_THROUGH = {"view": "straight_through"}
-
 # One descent at c = 10, whose success counts at any distance: 56 is the diagonal of CIFAR's images.
 CW = {
     "name": "cw",
@@ -68,7 +69,6 @@ TRAINING_DATA = {"defense.training_data": ("original", "tvm", "original+tvm")}
 ON_ORIGINAL = {"defense": "wnll", "defense.wnll_epochs": 0, "defense.training_data": "original"}
 FROM_SOFTMAX = {"inference.activation": "linear"}
 FROM_WNLL = {"inference.activation": "wnll"}
-
 TABLE_2 = Study(
     name="wnll_t2",
     title="FGSM and IFGSM in mutual transfer between the softmax and the WNLL network",
@@ -88,7 +88,6 @@ TABLE_2 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, "attack.*_linf.eps": (0.02, 0.06, 0.1)}, "paper": PAPER},
 )
-
 TABLE_3 = Study(
     name="wnll_t3",
     title="C&W in mutual transfer between the softmax and the WNLL network",
@@ -106,7 +105,6 @@ TABLE_3 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, "attack.cw_l2.lr": 0.05}, "paper": PAPER},  # the paper's .01 hardly moves the digits
 )
-
 TABLE_5 = Study(
     name="wnll_t5",
     title="Interpolating activation, training data and TVM at test",
@@ -123,7 +121,6 @@ TABLE_5 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, "attack.*_linf.eps": (0.02, 0.06, 0.1)}, "paper": PAPER},
 )
-
 TRAINED_ADVERSARIALLY = {
     **BASE,
     "network": "resnet20",
@@ -142,7 +139,6 @@ QUICK_ADVERSARIAL = {
 }
 IN_8_255THS = {**IFGSM, "eps": ("8/255",), "step_size": 1 / 255, **STRAIGHT_THROUGH}
 CURVE = ("1/255", "2/255", "3/255", "4/255", "5/255", "6/255", "7/255", "8/255")
-
 FIGURE_6A = Study(
     name="wnll_fig6a",
     title="IFGSM by its iterations, on networks trained adversarially",
@@ -163,7 +159,6 @@ FIGURE_6A = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK_ADVERSARIAL, "attack.*.eps": 0.1, "attack.*.step_size": 0.0125}, "paper": PAPER},
 )
-
 FIGURE_6B = Study(
     name="wnll_fig6b",
     title="IFGSM over eps, by the surrogate's gradient and by the exact one",

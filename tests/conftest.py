@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from orchestrator.sweep import RAY_ENVIRONMENT
-from trainables.data import Splits, load
-from trainables.specs import DatasetSpec
+from orchestrator.cluster.connection import RAY_ENVIRONMENT
+from trainables.data.datasets import load
+from trainables.data.spec import DatasetSpec
+from trainables.data.splits import Splits
 
 
 @pytest.fixture(scope="session", autouse=True)

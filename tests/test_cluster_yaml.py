@@ -12,7 +12,7 @@ import typer
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from orchestrator.cli import app
+from orchestrator.commands.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMON, AWS, ON_PREMISES = re.split(r"# --- .* ---\n", (ROOT / "cluster.yaml").read_text())

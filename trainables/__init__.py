@@ -1,1 +1,3 @@
 """Defenses, attacks and networks as plain torch code; only `tune.py` knows Ray."""
+
+from __future__ import annotations

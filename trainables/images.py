@@ -14,7 +14,6 @@ from trainables.errors import InputError
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
-
 ROUNDING = 1e-5  # what a model's own squeezer may leave [0, 1] by, in float32
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.data import Images, Splits
+from trainables.data.splits import Images, Splits
 from trainables.defenses import DEFENSES, Defense
-from trainables.evaluation import evaluate_clean
-from trainables.failures import DivergedError
-from trainables.fitting import Batches, Task
-from trainables.randomness import current, resumed, seeded
+from trainables.evaluation.clean import evaluate_clean
+from trainables.fitting.batches import Batches
+from trainables.fitting.task import Task
+from trainables.runtime.failures import DivergedError
+from trainables.runtime.randomness import current, resumed, seeded
 from trainables.specs import TrainingSpec
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from orchestrator.plan import Plan
-from orchestrator.report.aggregate import Summary, summarise
-from orchestrator.report.latex import latex
-from orchestrator.report.markdown import markdown
-from orchestrator.report.page import page
-from orchestrator.report.terminal import terminal
-from orchestrator.report.tidy import tidy_csv
-from orchestrator.store import Store
+from orchestrator.planning.plan import Plan
+from orchestrator.report.formats.latex import latex
+from orchestrator.report.formats.markdown import markdown
+from orchestrator.report.formats.page import page
+from orchestrator.report.formats.terminal import terminal
+from orchestrator.report.formats.tidy_csv import tidy_csv
+from orchestrator.storage.store import Store
+from orchestrator.summary.aggregate import Summary, summarise
 from trainables.errors import unknown
 
 FORMATS = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "html": "report.html"}
 ALL = "all"
-
 __all__ = [
     "ALL",
     "FORMATS",
@@ -72,9 +71,9 @@ def checked(formats: Collection[str]) -> set[str]:
 
 
 def _figures(summary: Summary) -> dict[str, bytes]:
-    from orchestrator.report.figures import accuracy_against_eps, robustness_against_accuracy
-    from orchestrator.report.heat_map import transfer_heat_maps
-    from orchestrator.report.measure_map import measure_maps
+    from orchestrator.report.figures.accuracy import accuracy_against_eps, robustness_against_accuracy
+    from orchestrator.report.figures.measure import measure_maps
+    from orchestrator.report.figures.transfer import transfer_heat_maps
 
     if not summary.worst_cases:
         return measure_maps(summary)

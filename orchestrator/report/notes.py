@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.report.aggregate import Summary
-from orchestrator.report.provenance import command, crafted_on
-from orchestrator.report.verdict_table import verdict_notes
-from orchestrator.study import CLEAN
+from orchestrator.planning.plan import command
+from orchestrator.report.sections.verdict import verdict_notes
+from orchestrator.report.settings import crafted_on
+from orchestrator.summary.aggregate import Summary
+from search_spaces.study import CLEAN
 from trainables.attacks import ATTACKS
 
 

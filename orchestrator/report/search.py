@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.history import BEST, TOP, History, SearchTrial
-from orchestrator.plan import as_text
-from orchestrator.report.markdown import escaped, table_lines
-from orchestrator.report.page import data_uri, groups, template
-from orchestrator.report.tables import MISSING, Entry, Heading, Table
-from orchestrator.report.terminal import tables
-from orchestrator.store import Store
+from orchestrator.planning.wording import as_text
+from orchestrator.report.formats.markdown import escaped, table_lines
+from orchestrator.report.formats.page import data_uri, groups, template
+from orchestrator.report.formats.terminal import tables
+from orchestrator.report.table import MISSING, Entry, Heading, Table
+from orchestrator.searching.history import BEST, TOP, History, SearchTrial
+from orchestrator.storage.store import Store
 
 TEMPLATE = "search.html.jinja"
 ENOUGH = 20  # complete trials, below which importance is a hint
@@ -164,7 +164,7 @@ def _csv(history: History) -> str:
 def _figures(history: History) -> dict[str, bytes]:
     if not history.complete:
         return {}
-    from orchestrator.report.search_figures import front, history_of_values, importance
+    from orchestrator.report.figures.search import front, history_of_values, importance
 
     figures = {"history.png": history_of_values(history)}
     if len(history.objectives) > 1:

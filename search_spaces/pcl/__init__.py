@@ -9,3 +9,5 @@ this code come what the paper leaves out: momentum, tau, weight decay and augmen
 for as many epochs, but those of Table 12. The paper scale is unverified until it is run. The quick scale is on the
 digits, with cnn6 in place of ResNet-110 but in Table 3.
 """
+
+from __future__ import annotations

@@ -1,6 +1,7 @@
 """Ours with and without adversarial training, under attack: Tables 3 to 7."""
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
 from search_spaces.pcl.settings import (
     ADVTRAIN,
     AUTOATTACK,
@@ -29,9 +30,9 @@ from search_spaces.pcl.settings import (
     RESNET110_ADVTRAIN,
     UNDEFENDED,
 )
+from search_spaces.study import Study, Transfer
 
 FROM_VGG19 = {"defense": "none", "network": "vgg19"}
-
 TABLE_3 = Study(
     name="pcl_t3",
     title="Prototype conformity in white box and in transfer from a VGG-19",
@@ -102,7 +103,6 @@ TABLE_3_SVHN = TABLE_3_CIFAR.model_copy(
         },
     }
 )
-
 TABLE_4 = Study(
     name="pcl_t4",
     title="Prototype conformity under the attack on its joint loss",
@@ -139,7 +139,6 @@ TABLE_4_FASHION_MNIST = TABLE_4.model_copy(
         "scales": {"quick": TABLE_4.scales["quick"], "paper": {**CNN6, **CNN6_ADVTRAIN, "dataset": "fashion_mnist"}},
     }
 )
-
 TABLE_5 = Study(
     name="pcl_t5",
     title="Prototype conformity against adversarial training, over eps",
@@ -166,7 +165,6 @@ TABLE_5 = Study(
         },
     },
 )
-
 TABLE_6 = TABLE_5.model_copy(
     update={
         "name": "pcl_t6",
@@ -193,7 +191,6 @@ TABLE_6 = TABLE_5.model_copy(
         },
     }
 )
-
 TABLE_7 = Study(
     name="pcl_t7",
     title="Prototype conformity at small eps, with many classes",

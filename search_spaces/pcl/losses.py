@@ -1,7 +1,9 @@
 """The prototype loss against others in its place, where it is applied and what it costs: Tables 9, 11 and 12."""
 
-from orchestrator.study import Study
+from __future__ import annotations
+
 from search_spaces.pcl.settings import BASE, FGSM, LINF, PGD, QUICK, RESNET110, UNDEFENDED
+from search_spaces.study import Study
 
 TABLE_9 = Study(
     name="pcl_t9",
@@ -27,7 +29,6 @@ TABLE_9 = Study(
         },
     },
 )
-
 TABLE_11 = Study(
     name="pcl_t11",
     title="Where the prototype loss is applied",
@@ -71,7 +72,6 @@ TABLE_11 = Study(
         "paper": {**RESNET110, "dataset": "cifar10", "network": "resnet110", "attack.*_linf.eps": 0.03},
     },
 )
-
 # Every epoch is one of the joint loss, whose seconds are asked for: there is no warm-up.
 JOINT_EPOCHS = {"defense": ("pcl",), "defense.warmup_epochs": (0,)}
 TABLE_12 = Study(

@@ -1,5 +1,7 @@
 """What pcl's tables share: training at each scale, rows and attacks."""
 
+from __future__ import annotations
+
 QUICK = {
     "dataset": "digits",
     "network.width": 8,
@@ -42,7 +44,6 @@ OURS = {"defense": ("pcl",), "defense.adversarial": (None,)}
 OURS_ADVTRAIN = {"defense": ("pcl",), "defense.adversarial.attack": ("fgsm", "pgd")}
 ADVTRAIN = {"defense": ("fgsm_training",), "defense.attack.attack": ("fgsm",)}
 MADRY = {"defense": ("madry",)}
-
 FGSM = {"name": "fgsm", "eps": (0.3,)}
 BIM = {"name": "bim", "eps": (0.3,), "steps": 10}
 MIM = {"name": "mim", "eps": (0.3,), "steps": 10}

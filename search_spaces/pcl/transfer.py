@@ -5,7 +5,8 @@ training has, nor which variant of Ours this is: here it is ResNet-110, and Ours
 transfer from VGG-19 is that of Table 3. Both are models of Table 5 at paper scale.
 """
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
 from search_spaces.pcl.settings import (
     ADVTRAIN,
     BASE,
@@ -18,9 +19,9 @@ from search_spaces.pcl.settings import (
     RESNET110_ADVTRAIN,
     UNDEFENDED,
 )
+from search_spaces.study import Study, Transfer
 
 VGG19 = {"network": ("vgg19",)}
-
 TABLE_13 = Study(
     name="pcl_t13",
     title="Transfer among no defense, adversarial training and prototype conformity",

@@ -9,3 +9,5 @@ The paper scale has the paper's networks, numbers of filters, epochs and eps, an
 authors' code: batch size, learning rate and its halving, which are rCNN's in every row. The steps of the attacks, which
 neither gives, are ours. It is unverified until it is run. The quick scale of both is the same.
 """
+
+from __future__ import annotations

@@ -1,6 +1,8 @@
 """What rbf_cnn's tables share: training at each scale, rows and attacks."""
 
-from orchestrator.study import Transfer
+from __future__ import annotations
+
+from search_spaces.study import Transfer
 
 QUICK = {
     "dataset": "digits",
@@ -57,7 +59,6 @@ UNDEFENDED = {"defense": ("none",)}
 MADRY = {"defense": ("madry",)}
 RCNN = {"defense": ("rbf_cnn",), "defense.plus": (None,)}
 RCNN_PLUS = {"defense": ("rbf_cnn",), "defense.plus.made_after_epoch": (25,)}
-
 FGSM = {"name": "fgsm", "eps": (0.3,)}
 PGD = {"name": "pgd", "eps": (0.3,), "steps": 40}
 MIM = {"name": "mim", "eps": (0.3,), "steps": 40}

@@ -1,6 +1,7 @@
 """rbf_cnn's studies, a table each."""
 
-from orchestrator.study import Study, Transfer
+from __future__ import annotations
+
 from search_spaces.rbf_cnn.settings import (
     BASE,
     BPDA,
@@ -26,6 +27,7 @@ from search_spaces.rbf_cnn.settings import (
     UNDEFENDED,
     WHITE_BOX,
 )
+from search_spaces.study import Study, Transfer
 
 TABLE_1 = Study(
     name="rbf_cnn_t1",
@@ -51,7 +53,6 @@ TABLE_1_CIFAR10 = TABLE_1.model_copy(
         },
     }
 )
-
 TABLE_2 = Study(
     name="rbf_cnn_t2",
     title="Training times of the reconstruction and of Madry's training",
@@ -73,7 +74,6 @@ TABLE_2_CIFAR10 = TABLE_2.model_copy(
         "scales": {"quick": {**QUICK, **QUICK_MADRY}, "paper": {**CIFAR10, **CIFAR10_MADRY}},
     }
 )
-
 TABLE_3 = Study(
     name="rbf_cnn_t3",
     title="The strongest attack on the reconstruction, on Madry's training and on no defense",
@@ -97,7 +97,6 @@ TABLE_3_CIFAR10 = TABLE_3.model_copy(
         },
     }
 )
-
 TABLE_4 = Study(
     name="rbf_cnn_t4",
     title="Beyond the eps that was trained for",
@@ -124,7 +123,6 @@ TABLE_4_CIFAR10 = TABLE_4.model_copy(
         },
     }
 )
-
 TABLE_5 = Study(
     name="rbf_cnn_t5",
     title="Attacks of other norms than the one that was trained for",
@@ -165,7 +163,6 @@ TABLE_5_CIFAR10 = TABLE_5.model_copy(
         },
     }
 )
-
 # The filters' noise is off: one draw for a whole batch would leave its samples dependent. The paper smooths rCNN with
 # .2 and rCNN+ with .3 on MNIST, all with .1 on CIFAR-10, and does not say of how many test images: 500 are Cohen's.
 WITHOUT_NOISE = ({**RCNN, "inference.beta2": (0.0,)}, {**RCNN_PLUS, "inference.beta2": (0.0,)})
@@ -201,7 +198,6 @@ TABLE_6_CIFAR10 = Study(
         "paper": {**CIFAR10, "epochs": 600, "examples": 500},
     },
 )
-
 TABLE_7 = Study(
     name="rbf_cnn_t7",
     title="The noise of the filters at test time",

@@ -13,14 +13,15 @@ import time
 import psutil
 from rich.console import Console
 
-from orchestrator import sweep
-from orchestrator.plan import expand, remainder
-from orchestrator.progress import Progress
-from orchestrator.resources import Resources
-from orchestrator.store import Store
-from orchestrator.study import Study
-from orchestrator.tracker import Tracker
-from orchestrator.tracking import default_uri, parent_of
+from orchestrator.cluster.resources import Resources
+from orchestrator.commands.progress import Progress
+from orchestrator.planning.plan import expand
+from orchestrator.storage.store import Store
+from orchestrator.sweeping import sweep
+from orchestrator.sweeping.remainder import remainder
+from orchestrator.tracking.book import default_uri, parent_of
+from orchestrator.tracking.tracker import Tracker
+from search_spaces.study import Study
 
 
 class Meter:

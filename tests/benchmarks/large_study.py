@@ -1,6 +1,6 @@
 """A study of 1,000 units, 125 trainings and 875 evaluations; its seeds make it larger or smaller."""
 
-from orchestrator.study import Study, Transfer
+from search_spaces.study import Study, Transfer
 
 EPS = (0.05, 0.1, 0.2)
 STUDY = Study(

@@ -11,8 +11,8 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 
 def train_function(config):
-    from trainables.data import load
-    from trainables.evaluation import evaluate_clean
+    from trainables.data.datasets import load
+    from trainables.evaluation.clean import evaluate_clean
     from trainables.specs import TrainingSpec
     from trainables.training import TrainingRun, on_device
 

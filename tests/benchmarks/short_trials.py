@@ -1,6 +1,6 @@
 """The same 32 short trials as a study of ours."""
 
-from orchestrator.study import Study
+from search_spaces.study import Study
 
 STUDY = Study(
     name="short-trials",

@@ -19,9 +19,11 @@ import peer_attacks
 import pytest
 import torch
 
-from trainables.evaluation import evaluate_attacked, frozen
+from trainables.attacks.registry import attack_spec
+from trainables.evaluation.attacked import evaluate_attacked
 from trainables.images import as_float
-from trainables.specs import TrainingSpec, attack_spec
+from trainables.runtime.modes import frozen
+from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(0), pytest.mark.filterwarnings("ignore")]

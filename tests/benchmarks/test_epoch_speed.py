@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from trainables.defenses import DEFENSES
-from trainables.defenses.wnll import WnllConfig, alternation
-from trainables.evaluation import frozen
-from trainables.filter_bank import Filters
-from trainables.fitting import Batches, Task
-from trainables.specs import NetworkSpec, OptimisationSpec
+from trainables.defenses.rbf_cnn.filter_bank import Filters
+from trainables.defenses.wnll.defense import WnllConfig, alternation
+from trainables.fitting.batches import Batches
+from trainables.fitting.optimisation import OptimisationSpec
+from trainables.fitting.task import Task
+from trainables.networks.spec import NetworkSpec
+from trainables.runtime.modes import frozen
 
 ROUNDS = 3
 SHAPE, CLASSES, IMAGES = (1, 28, 28), 10, 256

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from trainables.data import load
-from trainables.defenses.rbf_cnn import em_windows
-from trainables.filter_bank import EmConfig, FilterBank, Filters, fit_filters
-from trainables.fitting import Batches
-from trainables.specs import DatasetSpec, OptimisationSpec
+from trainables.data.datasets import load
+from trainables.data.spec import DatasetSpec
+from trainables.defenses.rbf_cnn.defense import em_windows
+from trainables.defenses.rbf_cnn.filter_bank import EmConfig, FilterBank, Filters, fit_filters
+from trainables.fitting.batches import Batches
+from trainables.fitting.optimisation import OptimisationSpec
 
 SAMPLE = 20  # images that the loop is timed on
 

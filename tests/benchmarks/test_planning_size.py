@@ -14,9 +14,10 @@ import pytest
 from large_study import STUDY
 from rich.console import Console
 
-from orchestrator.listing import plan_view
-from orchestrator.plan import expand, remainder
-from orchestrator.store import KINDS, Store
+from orchestrator.commands.listing import plan_view
+from orchestrator.planning.plan import expand
+from orchestrator.storage.store import KINDS, Store
+from orchestrator.sweeping.remainder import remainder
 
 HERE = Path(__file__).parent
 UNITS, LEFT, SECONDS = 1000, 10, 5.0

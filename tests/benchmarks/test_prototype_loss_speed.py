@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from trainables.prototype_loss import Prototypes, Rule, code_loss, code_step
+from trainables.defenses.pcl.prototype_loss import Prototypes, Rule, code_loss, code_step
 
 B, K, D = 256, 100, 1024
 ROUNDS = 5

@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 from torch.nn.functional import one_hot
 
-from trainables.weighted_laplacian import interpolate, nearest_neighbor_graph
+from trainables.defenses.wnll.weighted_laplacian import interpolate, nearest_neighbor_graph
 
 POINTS, WIDTH, CLASSES = 500, 64, 10
 ROUNDS = 20

@@ -1,7 +1,11 @@
-"""A small plan of two rows, two seeds, two attacks and a transfer; and entries of it in a store."""
+"""Small plans, and entries of them in a store: made up, or written out example by example.
 
-from collections.abc import Callable
+Written out, "1101" is right on all but the third.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from s3_server import S3
+from tiny_study import STUDY
 
-from orchestrator.plan import Plan, expand
-from orchestrator.store import Record, Store
-from orchestrator.study import Study, Transfer
+from orchestrator.planning.plan import Plan, expand
+from orchestrator.report import Summary, summarise
+from orchestrator.storage.store import Store
+from search_spaces.study import Study, Transfer
+from trainables.results import Record
 from trainables.specs import EvaluationSpec, TrainingSpec
 
+Outcomes = Mapping[tuple[str, str, int], Mapping[float, str] | None]
+Fill = Callable[..., tuple[Plan, Store]]
 Save = Callable[[TrainingSpec | EvaluationSpec], None]
 
 
@@ -85,3 +94,43 @@ def _record(evaluation: EvaluationSpec, eps: float) -> Record:
     correct = np.array([True, False, True, True])
     distance = np.full(4, eps, np.float32)
     return Record(evaluation, eps, correct, np.arange(4, dtype=np.int32), distance, 0.5, 7, {"torch": "2.13"})
+
+
+@pytest.fixture
+def fill(tmp_path) -> Fill:
+    """Write records of every cell: the given ones, none where None is given, else the same for all."""
+
+    def write(
+        outcomes: Outcomes | None = None,
+        *,
+        study: Study = STUDY,
+        otherwise: str = "1111",
+        values: Mapping[tuple[str, str, int], Mapping[str, Any]] | None = None,
+        **settings: Any,
+    ) -> tuple[Plan, Store]:
+        plan, store = expand(study, **settings), Store(tmp_path)
+        for cell, fingerprint in plan.layout.items():
+            evaluation = plan.evaluations[fingerprint]
+            grid = evaluation.attack.eps if evaluation.attack else (0.0,)
+            given = (outcomes or {}).get(cell, {})
+            if given is not None:
+                texts = dict.fromkeys(grid, otherwise) | dict(given)
+                found = {name: np.asarray(value) for name, value in (values or {}).get(cell, {}).items()}
+                store.save_records([_written_out(evaluation, eps, text, found) for eps, text in texts.items()])
+        return plan, store
+
+    return write
+
+
+@pytest.fixture
+def summary_of(fill) -> Callable[..., Summary]:
+    """Summarise what `fill` writes."""
+    return lambda *args, **kwargs: summarise(*fill(*args, **kwargs))
+
+
+def _written_out(evaluation, eps, text, values) -> Record:
+    correct = np.array([digit == "1" for digit in text])
+    zeros = np.zeros(len(text))
+    provenance = {"torch": "2.13.0", "code": {"commit": "abc"}}
+    arrays = correct, zeros.astype(np.int32), zeros.astype(np.float32)
+    return Record(evaluation, eps, *arrays, 0.5, 0, provenance, values)

@@ -7,12 +7,12 @@ import sys
 
 from rich.console import Console
 
-from orchestrator import claims
-from orchestrator.lookup import find_study
-from orchestrator.plan import expand
-from orchestrator.resources import Resources
-from orchestrator.session import run_study
-from orchestrator.store import Store
+from orchestrator.cluster.resources import Resources
+from orchestrator.commands.lookup import find_study
+from orchestrator.commands.run import run_study
+from orchestrator.planning.plan import expand
+from orchestrator.storage import claims
+from orchestrator.storage.store import Store
 
 
 def main(study, root, stale, address="", uri=""):

@@ -16,17 +16,17 @@ import psutil
 import torch
 from mlflow import MlflowClient
 
-from orchestrator.plan import remainder
-from orchestrator.schedule import Schedule
-from orchestrator.sweep import load_datasets
-from orchestrator.tracking import MODEL, default_uri
-from trainables.tune import WORK, Bench
+from orchestrator.sweeping.remainder import remainder
+from orchestrator.sweeping.schedule import Schedule
+from orchestrator.sweeping.sweep import load_datasets
+from orchestrator.tracking.book import MODEL, default_uri
+from trainables.work import WORK, Bench
 
 DRIVE = Path(__file__).with_name("drive.py")
 FINAL = ("checkpoints", "records", "crafted")
 GONE_SECONDS = 20.0  # that workers take to end after their driver; Ray's agents, which do not write, take 70
 STUDY_FILE = """\
-from orchestrator.study import Study, Transfer
+from search_spaces.study import Study, Transfer
 
 STUDY = Study(
     name="killed",

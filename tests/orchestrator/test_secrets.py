@@ -19,10 +19,10 @@ import pytest
 from pyarrow.fs import FileSelector, FileType
 from s3_server import SECRET
 
-from orchestrator.store import Store
+from orchestrator.storage.store import Store
 
 STUDY_FILE = """\
-from orchestrator.study import FloatRange, Study
+from search_spaces.study import FloatRange, Study
 
 STUDY = Study(
     name="secret",

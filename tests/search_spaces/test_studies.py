@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.objectives import judged_by, objectives_of
-from orchestrator.plan import expand
-from orchestrator.space import search_space
-from orchestrator.study import SCALES
+from orchestrator.planning.plan import expand
+from orchestrator.searching.objectives import judged_by, objectives_of
+from orchestrator.searching.space import search_space
 from search_spaces import STUDIES
-from trainables.data import Images, Splits
+from search_spaces.study import SCALES
+from trainables.data.splits import Images, Splits
 from trainables.training import build
 
 every_study = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)

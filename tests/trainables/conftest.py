@@ -12,8 +12,9 @@ import torch
 from gentle import gentle
 from torch import Tensor, nn
 
+from trainables.evaluation import attacked, clean, transferred
+from trainables.runtime.statetree import pack, unpack
 from trainables.specs import TrainingSpec
-from trainables.statetree import pack, unpack
 from trainables.training import TrainingRun
 
 
@@ -65,6 +66,17 @@ def trained(digits) -> Callable[[str], TrainingRun]:
         return run
 
     return train
+
+
+@pytest.fixture
+def batches_of(monkeypatch) -> Callable[[int], None]:
+    """Have evaluations classify and attack so many images at a time."""
+
+    def set_size(size: int) -> None:
+        for module in (attacked, clean, transferred):
+            monkeypatch.setattr(module, "BATCH", size)
+
+    return set_size
 
 
 @pytest.fixture(scope="session")

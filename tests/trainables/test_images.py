@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from trainables.errors import InputError
-from trainables.evaluation import frozen
 from trainables.images import ROUNDING, as_float, require_input, require_pixels, require_range, require_shape
+from trainables.runtime.modes import frozen
 
 SHAPE = (1, 2, 2)
 

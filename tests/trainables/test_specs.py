@@ -8,20 +8,17 @@ from pydantic import ValidationError
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.pgd import PgdSpec
+from trainables.attacks.registry import attack_spec
+from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError
+from trainables.fitting.optimisation import OptimisationSpec
 from trainables.measures import MEASURES
+from trainables.measures.registry import measure_spec
 from trainables.networks import NETWORKS
 from trainables.networks.cnn3 import cnn3
-from trainables.specs import (
-    DatasetSpec,
-    EvaluationSpec,
-    OptimisationSpec,
-    TrainingSpec,
-    attack_spec,
-    explain,
-    measure_spec,
-)
+from trainables.specs import EvaluationSpec, TrainingSpec
+from trainables.values import explain
 
 TRAINING = {
     "dataset": {"name": "digits"},

@@ -9,13 +9,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainables.data import Images, load
+from trainables.data.datasets import load
+from trainables.data.spec import DatasetSpec
+from trainables.data.splits import Images
 from trainables.defenses import DEFENSES
-from trainables.defenses.natural import NaturalConfig
-from trainables.evaluation import evaluate_clean
-from trainables.failures import DivergedError
-from trainables.fitting import Descent
-from trainables.specs import DatasetSpec, TrainingSpec
+from trainables.defenses.baselines.natural import NaturalConfig
+from trainables.evaluation.clean import evaluate_clean
+from trainables.fitting.descent import Descent
+from trainables.runtime.failures import DivergedError
+from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun, build, on_device
 
 

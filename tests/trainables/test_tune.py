@@ -6,16 +6,17 @@ import pytest
 import torch
 from gentle import gentle
 
-from orchestrator.schedule import Probe, Unit
-from orchestrator.store import Store
-from trainables.data import load
+from orchestrator.storage.store import Store
+from orchestrator.sweeping.units import Probe, Unit
+from trainables.data.datasets import load
+from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
-from trainables.evaluation import evaluate_attacked
-from trainables.randomness import seeded
-from trainables.specs import DatasetSpec, EvaluationSpec, TrainingSpec
+from trainables.evaluation.attacked import evaluate_attacked
+from trainables.evaluation.transferred import craft
+from trainables.runtime.randomness import seeded
+from trainables.specs import EvaluationSpec, TrainingSpec
 from trainables.training import TrainingRun, on_device
-from trainables.transfer import craft
-from trainables.tune import Bench, evaluate, train
+from trainables.work import Bench, evaluate, train
 
 PGD = {"name": "pgd", "eps": (0.02, 0.05), "steps": 2}
 

@@ -20,9 +20,10 @@ from trainables.attacks.fgsm import FgsmSpec, fgsm
 from trainables.attacks.gaussian_noise import GaussianNoiseSpec, gaussian_noise
 from trainables.attacks.mim import MimSpec, mim
 from trainables.attacks.pgd import PgdSpec, pgd
+from trainables.attacks.registry import ATTACKS, attack_spec
+from trainables.attacks.spec import AttackSpec
 from trainables.attacks.spsa import SpsaSpec, spsa
 from trainables.attacks.suite import SuiteSpec
-from trainables.specs import AttackSpec
 
 Family = Literal["one-step", "iterative", "gradient-free", "ensemble"]
 
@@ -45,20 +46,24 @@ class Attack:
     minimises: bool = False
 
 
-ATTACKS: dict[str, Attack] = {
-    "fgsm": Attack(FgsmSpec, fgsm, "one-step"),
-    "bim": Attack(BimSpec, bim, "iterative"),
-    "ifgsm": Attack(IfgsmSpec, bim, "iterative"),
-    "mim": Attack(MimSpec, mim, "iterative"),
-    "pgd": Attack(PgdSpec, pgd, "iterative"),
-    "daa": Attack(DaaSpec, daa, "iterative"),
-    "ddn": Attack(DdnSpec, ddn, "iterative", minimises=True),
-    "cw": Attack(CwSpec, cw, "iterative", minimises=True),
-    "deepfool": Attack(DeepFoolSpec, deepfool, "iterative", minimises=True),
-    "ead": Attack(EadSpec, ead, "iterative", minimises=True),
-    "boundary": Attack(BoundarySpec, boundary, "gradient-free", minimises=True),
-    "spsa": Attack(SpsaSpec, spsa, "gradient-free"),
-    "gaussian_noise": Attack(GaussianNoiseSpec, gaussian_noise, "gradient-free"),
-    "autoattack": Attack(AutoAttackSpec, autoattack, "ensemble"),
-    "suite": Attack(SuiteSpec, None, "ensemble"),
-}
+ATTACKS.update(
+    {
+        "fgsm": Attack(FgsmSpec, fgsm, "one-step"),
+        "bim": Attack(BimSpec, bim, "iterative"),
+        "ifgsm": Attack(IfgsmSpec, bim, "iterative"),
+        "mim": Attack(MimSpec, mim, "iterative"),
+        "pgd": Attack(PgdSpec, pgd, "iterative"),
+        "daa": Attack(DaaSpec, daa, "iterative"),
+        "ddn": Attack(DdnSpec, ddn, "iterative", minimises=True),
+        "cw": Attack(CwSpec, cw, "iterative", minimises=True),
+        "deepfool": Attack(DeepFoolSpec, deepfool, "iterative", minimises=True),
+        "ead": Attack(EadSpec, ead, "iterative", minimises=True),
+        "boundary": Attack(BoundarySpec, boundary, "gradient-free", minimises=True),
+        "spsa": Attack(SpsaSpec, spsa, "gradient-free"),
+        "gaussian_noise": Attack(GaussianNoiseSpec, gaussian_noise, "gradient-free"),
+        "autoattack": Attack(AutoAttackSpec, autoattack, "ensemble"),
+        "suite": Attack(SuiteSpec, None, "ensemble"),
+    }
+)
+
+__all__ = ["ATTACKS", "Attack", "Family", "attack_spec"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS, Norm, unit
 from trainables.attacks.objectives import Objective
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 
 class SteppedSpec(AttackSpec):

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
 from trainables.attacks.objectives import OBJECTIVES
-from trainables.randomness import seeded
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
+from trainables.runtime.randomness import seeded
 
 Component = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"]
 VERSIONS: dict[str, tuple[Component, ...]] = {
@@ -33,7 +33,6 @@ VERSIONS: dict[str, tuple[Component, ...]] = {
 }
 RAND_SAMPLES = 20
 SILENT = logging.Logger("pyautoattack", logging.CRITICAL)
-
 # From origin [B, C, H, W], labels [B], classes by falling logit [B, K] and noise [B, C, H, W]: adversarial images.
 Shot = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 

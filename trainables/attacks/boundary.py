@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.attacks import through_foolbox
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 DIRECTIONS, BLENDS = 1000, 50  # noises that are tried, and points on the way to one, as in foolbox
 

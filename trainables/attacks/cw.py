@@ -12,7 +12,7 @@ from trainables.attacks.nearest import Nearest, nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
 from trainables.attacks.objectives import margin
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 INSIDE = 0.999999  # of [-1, 1]: where atanh is finite, as in the authors' code
 CHECKS = 10  # as often an example is asked for PROGRESS; without it, its descent is over

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from trainables.attacks.nearest import Nearest, nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 
 class DdnSpec(AttackSpec):

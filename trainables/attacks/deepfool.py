@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS, TINY
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 BEYOND = 1e-4  # a step's length past the boundary of the linear model, as in the authors' code
 

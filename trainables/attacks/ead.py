@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
+from trainables.attacks.spec import AttackSpec
 from trainables.attacks.through_foolbox import run
-from trainables.specs import AttackSpec
 
 
 class EadSpec(AttackSpec):

@@ -10,7 +10,7 @@ from trainables.attacks.ascent import ascend
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
 from trainables.attacks.objectives import OBJECTIVES
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 
 class FgsmSpec(AttackSpec):

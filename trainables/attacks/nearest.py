@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.attacks.noise import Noise
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 
 def nearest_by(search: Callable[..., Tensor]) -> Callable[..., Tensor]:

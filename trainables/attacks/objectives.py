@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from trainables.prototype_loss import joint_logits, joint_loss
-
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -49,5 +47,4 @@ OBJECTIVES = {
     "cross_entropy": CROSS_ENTROPY,
     "margin": Objective(margin),
     "dlr": Objective(dlr),
-    "joint": Objective(joint_loss, joint_logits),
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.attacks.ascent import dismiss
 from trainables.attacks.noise import Noise
 from trainables.attacks.objectives import OBJECTIVES, Objective
-from trainables.specs import AttackSpec
+from trainables.attacks.spec import AttackSpec
 
 CHUNK = 512  # images that the view classifies at a time
 BETAS, TINY = (0.9, 0.999), 1e-8  # Adam's (Kingma and Ba 2015)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from trainables.attacks.registry import attack_spec
+from trainables.attacks.spec import AttackSpec
 from trainables.errors import InputError
-from trainables.specs import AttackSpec, attack_spec
 
 
 class SuiteSpec(AttackSpec):

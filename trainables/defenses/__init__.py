@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from trainables.defenses.afd import Afd
+from trainables.defenses.afd.defense import Afd
+from trainables.defenses.baselines.embedding_matching import EmbeddingMatching
+from trainables.defenses.baselines.feature_squeezing import FeatureSqueezing
+from trainables.defenses.baselines.fgsm_training import FgsmTraining
+from trainables.defenses.baselines.gaussian_augmentation import GaussianAugmentation
+from trainables.defenses.baselines.madry import Madry
+from trainables.defenses.baselines.natural import Natural
+from trainables.defenses.baselines.trades import Trades
 from trainables.defenses.contract import Defense
-from trainables.defenses.embedding_matching import EmbeddingMatching
-from trainables.defenses.feature_squeezing import FeatureSqueezing
-from trainables.defenses.fgsm_training import FgsmTraining
-from trainables.defenses.gaussian_augmentation import GaussianAugmentation
-from trainables.defenses.madry import Madry
-from trainables.defenses.natural import Natural
-from trainables.defenses.pcl import Pcl
-from trainables.defenses.rbf_cnn import RbfCnn
+from trainables.defenses.pcl.defense import Pcl
+from trainables.defenses.rbf_cnn.defense import RbfCnn
 from trainables.defenses.rbf_mapping import RbfMapping
-from trainables.defenses.trades import Trades
-from trainables.defenses.wnll import Wnll
+from trainables.defenses.wnll.defense import Wnll
 
 DEFENSES: dict[str, type[Defense]] = {
     "none": Natural,
@@ -30,5 +30,4 @@ DEFENSES: dict[str, type[Defense]] = {
     "afd": Afd,
     "wnll": Wnll,
 }
-
 __all__ = ["DEFENSES", "Defense"]

@@ -9,15 +9,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.defenses.contract import Defense, NoInference
+from trainables.defenses.contract import Defense, DefenseConfig, NoInference
 from trainables.defenses.fit import Fit, network_of
-from trainables.fitting import Batches, Task
+from trainables.fitting.batches import Batches
+from trainables.fitting.task import Task
 from trainables.networks.staged import Staged
-from trainables.specs import DefenseConfig, Frozen
+from trainables.values import Frozen
 
 ConfigT = TypeVar("ConfigT", bound=DefenseConfig)
 ConfigT_contra = TypeVar("ConfigT_contra", bound=DefenseConfig, contravariant=True)
-
 LabelSmoothing = Annotated[
     float, Field(ge=0, lt=1, description="share of each label spread evenly over the classes (torch's cross_entropy)")
 ]

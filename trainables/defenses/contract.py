@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Protocol
 
 from torch import nn
 
-from trainables.fitting import Batches, Task
-from trainables.specs import DefenseConfig, Frozen
+from trainables.fitting.batches import Batches
+from trainables.fitting.task import Task
+from trainables.values import Frozen
 
 
 class NoInference(Frozen):
@@ -52,3 +53,9 @@ class Defense(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class DefenseConfig(Frozen):
+    """The settings of one defense; each defense declares its own subclass above its training."""
+
+    name: str

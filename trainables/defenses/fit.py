@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trainables.fitting import Batch, Descent, Task
+from trainables.fitting.batches import Batch
+from trainables.fitting.descent import Descent
+from trainables.fitting.task import Task
 from trainables.networks import NETWORKS
 from trainables.networks.staged import Staged
 

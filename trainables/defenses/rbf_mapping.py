@@ -16,11 +16,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, softplus
 
-from trainables.defenses.contract import NoInference
+from trainables.defenses.contract import DefenseConfig, NoInference
 from trainables.defenses.fit import Fit, network_of
-from trainables.fitting import Batches, Task
+from trainables.fitting.batches import Batches
+from trainables.fitting.task import Task
 from trainables.networks.staged import unchanged
-from trainables.specs import DefenseConfig, Frozen
+from trainables.values import Frozen
 
 
 class RbfMappingConfig(DefenseConfig):

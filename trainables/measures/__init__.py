@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from trainables.evaluation import frozen
 from trainables.measures.activation_units import ActivationUnitsSpec, active_units
 from trainables.measures.certification import CertificationSpec, certify
 from trainables.measures.clustering import ClusteringSpec, cluster_scores
 from trainables.measures.embedding_sensitivity import EmbeddingSensitivitySpec, sensitivity
 from trainables.measures.gradient_landscape import GradientLandscapeSpec, landscape
 from trainables.measures.gradients import GradientsSpec, loss_gradients
-from trainables.specs import MeasureSpec
+from trainables.measures.registry import MEASURES, measure_spec
+from trainables.measures.spec import MeasureSpec
+from trainables.runtime.modes import frozen
 
 Values = dict[str, np.ndarray]
 
@@ -33,17 +34,22 @@ class Measure:
     of: Callable[..., Values]
 
 
-MEASURES: dict[str, Measure] = {
-    "gradients": Measure(GradientsSpec, loss_gradients),
-    "gradient_landscape": Measure(GradientLandscapeSpec, landscape),
-    "certification": Measure(CertificationSpec, certify),
-    "embedding_sensitivity": Measure(EmbeddingSensitivitySpec, sensitivity),
-    "activation_units": Measure(ActivationUnitsSpec, active_units),
-    "clustering": Measure(ClusteringSpec, cluster_scores),
-}
+MEASURES.update(
+    {
+        "gradients": Measure(GradientsSpec, loss_gradients),
+        "gradient_landscape": Measure(GradientLandscapeSpec, landscape),
+        "certification": Measure(CertificationSpec, certify),
+        "embedding_sensitivity": Measure(EmbeddingSensitivitySpec, sensitivity),
+        "activation_units": Measure(ActivationUnitsSpec, active_units),
+        "clustering": Measure(ClusteringSpec, cluster_scores),
+    }
+)
 
 
 def measured(view: nn.Module, images: Tensor, labels: Tensor, *, spec: MeasureSpec, seed: int) -> Values:
     """Measure a view on uint8 images [N, C, H, W] with labels [N]; return what `spec`'s measure finds, by name."""
     with frozen(view):
         return MEASURES[spec.name].of(view, images, labels, spec=spec, seed=seed)
+
+
+__all__ = ["MEASURES", "Measure", "Values", "measure_spec", "measured"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.images import as_float
 from trainables.measures.features import embeddings
-from trainables.specs import MeasureSpec
+from trainables.measures.spec import MeasureSpec
 
 
 class ActivationUnitsSpec(MeasureSpec):

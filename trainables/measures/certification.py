@@ -14,9 +14,10 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor, nn
 
+from trainables.attacks.spec import Eps, check_ascending
 from trainables.errors import InputError
 from trainables.images import as_float
-from trainables.specs import Eps, MeasureSpec, check_ascending
+from trainables.measures.spec import MeasureSpec
 
 ALONE = 8  # images by which it is seen whether a view classifies each by itself
 CLOSE = 1e-3  # of logits; rounding differs between batch sizes

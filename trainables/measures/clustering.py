@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.errors import InputError
 from trainables.images import as_float
 from trainables.measures.features import embeddings
-from trainables.specs import MeasureSpec
+from trainables.measures.spec import MeasureSpec
 
 STARTS = 10  # of KMeans, of which the best counts
 

@@ -8,10 +8,12 @@ import numpy as np
 from pydantic import SerializeAsAny, field_validator, model_validator
 from torch import Tensor, nn
 
+from trainables.attacks.registry import attack_spec
+from trainables.attacks.spec import AttackSpec
+from trainables.evaluation.transferred import craft
 from trainables.images import as_float
 from trainables.measures.features import embeddings
-from trainables.specs import AttackSpec, MeasureSpec, attack_spec
-from trainables.transfer import craft
+from trainables.measures.spec import MeasureSpec
 
 
 class EmbeddingSensitivitySpec(MeasureSpec):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.errors import InputError
-from trainables.evaluation import BATCH
+from trainables.evaluation.outcome import BATCH
 from trainables.networks.staged import Staged
 
 

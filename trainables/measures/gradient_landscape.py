@@ -10,9 +10,10 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.evaluation import BATCH
+from trainables.attacks.spec import check_joint
+from trainables.evaluation.outcome import BATCH
 from trainables.images import as_float
-from trainables.specs import MeasureSpec, check_joint
+from trainables.measures.spec import MeasureSpec
 
 
 class GradientLandscapeSpec(MeasureSpec):

@@ -13,8 +13,11 @@ from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor, nn
 
 from trainables.attacks.objectives import OBJECTIVES, Objective
-from trainables.evaluation import BATCH, as_float, is_stochastic
-from trainables.specs import Loss, MeasureSpec, check_joint
+from trainables.attacks.spec import Loss, check_joint
+from trainables.evaluation.attacked import as_float
+from trainables.evaluation.clean import is_stochastic
+from trainables.evaluation.outcome import BATCH
+from trainables.measures.spec import MeasureSpec
 
 TINY = 1e-300  # float64
 

@@ -14,7 +14,6 @@ FILTERS = (64, 128, 256, 512, 512)
 VGG16 = (2, 2, 3, 3, 3)
 VGG19 = (2, 2, 4, 4, 4)
 SMALLEST = 17  # the fifth pooling by 2 still has something to pool
-
 Layers = Callable[[int, int, float], Sequence[nn.Module]]
 """Given channels in and out and a dropout rate, a convolution and what belongs to it."""
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tiny_study import MEASURED, SMALL, STUDY
 
-from orchestrator.plan import expand
+from orchestrator.planning.plan import expand
 from orchestrator.report import render, write_report
-from orchestrator.store import Store
+from orchestrator.storage.store import Store
 from trainables.errors import InputError
 
 FIGURES = {"accuracy_against_eps.png", "robustness_against_accuracy.png"}

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from orchestrator.history import History, SearchTrial
 from orchestrator.report.search import (
     SHOWN_TRIALS,
     best_table,
@@ -19,8 +18,9 @@ from orchestrator.report.search import (
     trials_table,
     write_search_files,
 )
-from orchestrator.store import Store
-from orchestrator.study import Study
+from orchestrator.searching.history import History, SearchTrial
+from orchestrator.storage.store import Store
+from search_spaces.study import Study
 
 CLEAN, ROBUST = "clean_accuracy", "robust_accuracy:pgd"
 NONE, MADRY = {"defense.name": "none"}, {"defense.name": "madry"}

@@ -5,7 +5,7 @@ from torch import nn
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.noise import Noise
-from trainables.specs import attack_spec
+from trainables.attacks.registry import attack_spec
 
 
 class Wave(nn.Module):

@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import evaluation
 from trainables.attacks import ATTACKS
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.evaluation import evaluate_attacked, frozen
-from trainables.specs import AttackSpec, attack_spec
-from trainables.transfer import craft
+from trainables.attacks.registry import attack_spec
+from trainables.attacks.spec import AttackSpec
+from trainables.evaluation.attacked import evaluate_attacked
+from trainables.evaluation.clean import evaluate_clean
+from trainables.evaluation.transferred import craft
+from trainables.runtime.modes import frozen
 
 EPS = {"linf": (0.05, 0.15, 0.3), "l2": (0.5, 1.5, 3.0), "l1": (5.0, 15.0, 40.0)}
 
@@ -147,11 +149,11 @@ def test_it_gives_the_same_outcomes_again(name, norm, cnn, examples):
 
 @every_attack
 @pytest.mark.parametrize("size", [1, 3])
-def test_outcomes_do_not_depend_on_the_batch_size(name, norm, size, linear, monkeypatch):
+def test_outcomes_do_not_depend_on_the_batch_size(name, norm, size, linear, batches_of):
     arguments = linear.model, linear.model, linear.images, linear.labels
     attack = spec(name, norm, linear.grid(norm)[::3])
     whole = evaluate_attacked(*arguments, attack=attack, seed=0)
-    monkeypatch.setattr(evaluation, "BATCH", size)
+    batches_of(size)
     assert same(whole, evaluate_attacked(*arguments, attack=attack, seed=0))
 
 
@@ -174,7 +176,7 @@ def test_a_model_without_gradients_is_attacked_without_an_error(name, norm, cnn,
     """Zero gradients move nothing: only a start could, and within .05 of a black or white pixel none rounds away."""
     images = (examples[0] > 127).to(torch.uint8) * 255
     masked = Rounding(cnn)
-    clean = evaluation.evaluate_clean(masked, images, examples[1])
+    clean = evaluate_clean(masked, images, examples[1])
     assert clean.correct.mean() > 0.5
     for outcome in evaluate_attacked(masked, masked, images, examples[1], attack=spec(name, norm, (0.05,)), seed=0):
         assert (outcome.correct == clean.correct).all()

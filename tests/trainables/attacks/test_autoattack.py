@@ -11,9 +11,10 @@ from trainables.attacks import ATTACKS
 from trainables.attacks.autoattack import VERSIONS
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
+from trainables.attacks.registry import attack_spec
 from trainables.errors import InputError
-from trainables.evaluation import as_float, evaluate_attacked, frozen
-from trainables.specs import attack_spec
+from trainables.evaluation.attacked import as_float, evaluate_attacked
+from trainables.runtime.modes import frozen
 
 pytestmark = pytest.mark.slow
 

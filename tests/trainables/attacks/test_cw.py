@@ -7,7 +7,7 @@ from torch import nn
 from trainables.attacks.cw import CwSpec, cw
 from trainables.attacks.noise import Noise
 from trainables.attacks.objectives import margin
-from trainables.evaluation import frozen
+from trainables.runtime.modes import frozen
 
 MODULE = importlib.import_module("trainables.attacks.cw")  # the package exports the function under the same name
 

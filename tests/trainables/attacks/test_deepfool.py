@@ -4,7 +4,7 @@ from torch import nn
 
 from trainables.attacks.deepfool import DeepFoolSpec, deepfool
 from trainables.attacks.noise import Noise
-from trainables.evaluation import frozen
+from trainables.runtime.modes import frozen
 
 
 def search(view, images, labels, **settings):

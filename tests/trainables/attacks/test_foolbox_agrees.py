@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import stats
 
-from trainables.evaluation import evaluate_attacked
-from trainables.specs import attack_spec
+from trainables.attacks.registry import attack_spec
+from trainables.evaluation.attacked import evaluate_attacked
 
 pytestmark = pytest.mark.slow
 

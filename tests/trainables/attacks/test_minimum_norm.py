@@ -6,10 +6,11 @@ from torch import nn
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.norms import NORMS
+from trainables.attacks.registry import attack_spec
 from trainables.attacks.through_foolbox import foolbox
 from trainables.errors import InputError
-from trainables.evaluation import frozen, run
-from trainables.specs import attack_spec
+from trainables.evaluation.attacked import run
+from trainables.runtime.modes import frozen
 
 # name, norm, settings, and how much farther than the nearest point of the boundary it may end on a linear model
 CLOSED_FORM = [

@@ -7,7 +7,7 @@ from torch import nn
 
 import trainables.attacks.spsa  # noqa: F401, its name in the package is that of the attack
 from trainables.attacks.objectives import OBJECTIVES
-from trainables.specs import attack_spec
+from trainables.attacks.registry import attack_spec
 
 spsa = sys.modules["trainables.attacks.spsa"]
 

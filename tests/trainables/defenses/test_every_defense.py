@@ -8,13 +8,15 @@ import torch
 from gentle import VARIANTS, gentle
 from torch.nn.functional import cross_entropy
 
-from trainables.data import load
+from trainables.data.datasets import load
+from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError
-from trainables.evaluation import evaluate_clean, frozen
-from trainables.failures import DivergedError
-from trainables.fitting import Batches
-from trainables.specs import DatasetSpec, TrainingSpec
+from trainables.evaluation.clean import evaluate_clean
+from trainables.fitting.batches import Batches
+from trainables.runtime.failures import DivergedError
+from trainables.runtime.modes import frozen
+from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun, build, on_device
 
 CPU = torch.device("cpu")

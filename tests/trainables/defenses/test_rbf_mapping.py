@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from trainables.defenses.rbf_mapping import RbfBlock, RbfMapping, RbfMappingConfig, _inverse_softplus
-from trainables.fitting import Batches, Task
-from trainables.randomness import seeded
-from trainables.specs import NetworkSpec, OptimisationSpec
+from trainables.fitting.batches import Batches
+from trainables.fitting.optimisation import OptimisationSpec
+from trainables.fitting.task import Task
+from trainables.networks.spec import NetworkSpec
+from trainables.runtime.randomness import seeded
 
 K, P, O = 4, 5, 3  # noqa: E741  (the paper's letters)
 PSI = ("factor", "cholesky", "identity")

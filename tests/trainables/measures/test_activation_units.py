@@ -2,9 +2,9 @@ import numpy as np
 import torch
 from embedded import embedding, pixels
 
-from trainables.evaluation import frozen
 from trainables.measures import measured
-from trainables.specs import measure_spec
+from trainables.measures.registry import measure_spec
+from trainables.runtime.modes import frozen
 
 
 def units(view, images, **settings):

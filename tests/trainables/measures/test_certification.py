@@ -7,7 +7,7 @@ from torch import nn
 from trainables.errors import InputError
 from trainables.measures import measured
 from trainables.measures.certification import CertificationSpec, certified_radius, lower_bound, predict
-from trainables.specs import measure_spec
+from trainables.measures.registry import measure_spec
 
 ALPHA = 0.001
 

@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from trainables.errors import InputError
 from trainables.measures import measured
-from trainables.specs import measure_spec
+from trainables.measures.registry import measure_spec
 
 FAR = pixels([10, 10], [12, 10], [10, 12], [240, 240], [242, 240], [240, 242])
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 from embedded import embedding, pixels
 
-from trainables.evaluation import frozen
+from trainables.evaluation.transferred import craft
 from trainables.measures import measured
-from trainables.specs import measure_spec
-from trainables.transfer import craft
+from trainables.measures.registry import measure_spec
+from trainables.runtime.modes import frozen
 
 FGSM = {"name": "fgsm", "eps": (0.1, 0.2)}
 

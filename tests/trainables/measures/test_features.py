@@ -4,10 +4,10 @@ from torch import nn
 
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError
-from trainables.evaluation import frozen
 from trainables.measures import features
 from trainables.measures.features import embeddings, network_within
 from trainables.networks.staged import Staged
+from trainables.runtime.modes import frozen
 from trainables.training import on_device
 
 # What makes a view's logits the head's, so that they tell whether the embedding is right.

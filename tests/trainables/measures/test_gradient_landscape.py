@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from trainables.measures import gradient_landscape, measured
-from trainables.specs import measure_spec
+from trainables.measures.registry import measure_spec
 
 
 def of(view, images, labels):

@@ -1,0 +1,101 @@
+"""How far a study is, and what has failed, grouped by cause."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.planning.plan import Plan
+from orchestrator.storage.store import Store
+from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
+
+EXAMPLES = 3
+WHAT_TO_DO = {
+    "out of memory": "give a trial more: fewer at once (--max-concurrent), a larger --gpus-per-trial or "
+    "--gpu-memory-per-trial, a smaller batch",
+    "diverged": "lower optimisation.lr, or look at the history: robust-sweep show FINGERPRINT",
+    "bad input": "the settings and the data do not fit: the message says which",
+    "process died": "the log says why; run again to go on from the last saved epoch",
+    "node lost": "the machines went, not the unit; run again to go on from the last saved epoch",
+    "no model": "follows from the failed trainings above",
+    "bug": "not the settings' fault: the traceback says where",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Failures of one class whose messages differ in numbers only."""
+
+    kind: str
+    message: str
+    units: tuple[str, ...]  # fingerprints
+    log: str
+
+
+def status_view(plan: Plan, store: Store) -> RenderableType:
+    """Show counts of a plan's trainings and evaluations, then its failures by cause."""
+    rest = remainder(plan, store)
+    failed = only_failed(rest, store)
+    parts: list[RenderableType] = [Text(f"{plan.study.name}: {plan.study.title}", style="bold"), _counts(rest, failed)]
+    failures = {fingerprint: store.load_failure(fingerprint) for fingerprint in sorted(failed.fingerprints)}
+    for cause in causes(failures):
+        parts += [Text(), *_shown(cause, plan)]
+    if failures:
+        parts += [Text(), Text("run only these again: robust-sweep run STUDY --retry-failed")]
+    return Group(*parts)
+
+
+def causes(failures: Mapping[str, Mapping[str, Any]]) -> list[Cause]:
+    """Group failures, by fingerprint, that share their class and their message up to its numbers; largest first."""
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for fingerprint, failure in failures.items():
+        groups[failure.get("class", "bug"), _pattern(failure["error"])].append(fingerprint)
+    found = [
+        Cause(kind, failures[units[0]]["error"], tuple(units), failures[units[0]].get("log", ""))
+        for (kind, _), units in groups.items()
+    ]
+    return sorted(found, key=lambda cause: (cause.kind == "no model", -len(cause.units)))
+
+
+def _pattern(message: str) -> str:
+    """Leave out of a message what differs from unit to unit: numbers and fingerprints."""
+    return re.sub(r"\b[0-9a-f]{8,}\b|[-+]?\d[\d.e+-]*|\bnan\b|\binf\b", "#", message)
+
+
+def _counts(rest: Remainder, failed: Remainder) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("", "done", "failed", "left"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, done, broken, left in (
+        ("trainings", rest.trained, failed.trainings, rest.trainings),
+        ("evaluations", rest.evaluated, failed.evaluations, rest.evaluations),
+    ):
+        table.add_row(name, str(len(done)), str(len(broken)), str(len(left) - len(broken)))
+    return table
+
+
+def _shown(cause: Cause, plan: Plan) -> Iterable[Text]:
+    yield Text.assemble((f"{len(cause.units)} x {cause.kind}", "bold red"), f": {cause.message}")
+    yield Text(f"  {WHAT_TO_DO.get(cause.kind, '')}", style="dim")
+    if cause.log:
+        yield Text(f"  log {cause.log}", style="dim")
+    for unit in cause.units[:EXAMPLES]:
+        yield Text(f"  {unit}  {_named(unit, plan)}")
+    if len(cause.units) > EXAMPLES:
+        yield Text(f"  and {len(cause.units) - EXAMPLES} more")
+
+
+def _named(unit: str, plan: Plan) -> str:
+    training = unit if unit in plan.trainings else plan.evaluations[unit].model
+    name = f"{plan.name_of(training)} seed={plan.trainings[training].seed}"
+    if unit in plan.trainings:
+        return f"train {name}"
+    attack = plan.evaluations[unit].attack
+    return f"evaluate {name} {attack.name if attack else 'clean'}"

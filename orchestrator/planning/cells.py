@@ -1,0 +1,99 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+from typing import Literal
+
+from orchestrator.planning.layers import Settings
+from orchestrator.planning.rows import Variant, _first_spec
+from search_spaces.study import CLEAN, Study
+from trainables.defenses import DEFENSES
+from trainables.errors import InputError, unknown
+from trainables.specs import EvaluationSpec, TrainingSpec
+
+Split = Literal["test", "validation"]
+Cell = tuple[str, str, int]  # a row's label, a column and a seed
+
+
+def _check_views(
+    given: Settings,
+    variants: Iterable[Variant],
+    trainings: Mapping[str, TrainingSpec],
+    *,
+    asked: Collection[str],
+) -> None:
+    """Refuse a view that no defense has, and one that was asked for and no row has."""
+    known = {view for defense in DEFENSES.values() for view in defense.views}
+    here = {view for variant in variants for view in _views(variant, trainings)}
+    attacked = {f"attack.{column}": attack.views for column, attack in given.attacks.items()}
+    for key, views in (attacked | {f"measure.{c}": {measure.view} for c, measure in given.measures.items()}).items():
+        for view in sorted(views - (here if f"{key}.view" in asked else known)):
+            raise InputError(f"{key}: {unknown('view', view, here)}")
+
+
+def _views(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> frozenset[str]:
+    return DEFENSES[_first_spec(variant, trainings).defense.name].views
+
+
+def _columns(study: Study, layout: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Return the columns in the study's order, less attacks and measures of views that no row has."""
+    filled = {CLEAN, *study.transfers, *(column for _, column, _ in layout)}
+    return tuple(c for c in (CLEAN, *study.attacks, *study.transfers, *study.measures) if c in filled)
+
+
+def _own_cells(
+    variants: Iterable[Variant], trainings: Mapping[str, TrainingSpec], given: Settings, split: Split
+) -> dict[Cell, EvaluationSpec]:
+    """Return what is asked of each row by itself: clean, under each attack that it meets, by each measure."""
+    cells: dict[Cell, EvaluationSpec] = {}
+    for variant in variants:
+        views = _views(variant, trainings)
+        for seed, model in variant.models.items():
+            ask = partial(
+                EvaluationSpec, model=model, inference=variant.inference, examples=given.examples, split=split
+            )
+            cells[variant.label, CLEAN, seed] = ask()
+            for column, attack in given.attacks.items():
+                if (met := attack.seen_through(views)) is not None:
+                    cells[variant.label, column, seed] = ask(attack=met, seed=seed)
+            for column, measure in given.measures.items():
+                if measure.view in views:
+                    cells[variant.label, column, seed] = ask(measure=measure, seed=seed)
+    return cells
+
+
+def _transfers(
+    study: Study,
+    variants: Iterable[Variant],
+    sources: Mapping[tuple[str, str], Variant],
+    given: Settings,
+    split: Split,
+) -> dict[Cell, EvaluationSpec]:
+    """Return what is asked of each row on its sources' examples."""
+    cells: dict[Cell, EvaluationSpec] = {}
+    by_label = {variant.label: variant for variant in variants}
+    for (label, column), source in sources.items():
+        target = by_label[label]
+        for seed, model in target.models.items():
+            other = _source_seed(seed, tuple(target.models), is_source=model in source.models.values())
+            if other is not None:
+                cells[label, column, seed] = EvaluationSpec(
+                    model=model,
+                    inference=target.inference,
+                    source=source.models[other],
+                    source_inference=source.inference,
+                    attack=given.attacks[study.transfers[column].attack],
+                    split=split,
+                    examples=given.examples,
+                    seed=other,
+                )
+    return cells
+
+
+def _source_seed(seed: int, seeds: tuple[int, ...], *, is_source: bool) -> int | None:
+    """A target meets the source of its own seed; the source itself meets its next seed, if it has one."""
+    if not is_source:
+        return seed
+    return seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else None

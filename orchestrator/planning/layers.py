@@ -1,0 +1,106 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from orchestrator.planning.keys import with_whole_keys
+from search_spaces.study import SCALES, Study
+from trainables.attacks.registry import attack_spec
+from trainables.attacks.spec import AttackSpec
+from trainables.errors import InputError, unknown
+from trainables.measures.registry import measure_spec
+from trainables.measures.spec import MeasureSpec
+from trainables.values import Frozen, explain
+
+SEEDS = ("seed", "seeds")
+SpecT = TypeVar("SpecT", bound=Frozen)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A study's settings at one scale, before its axes: `changes` are the scale's, then the user's, for any key."""
+
+    base: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    attacks: Mapping[str, AttackSpec]
+    measures: Mapping[str, MeasureSpec]
+    examples: int | None
+
+
+def settings_of(study: Study, *, scale: str, overrides: dict[str, Any]) -> Settings:
+    """Lay the scale's and the user's settings over a study; raise InputError for those that are wrong.
+
+    Keys of `overrides` are written out.
+    """
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    _refuse_seeds(study.base, overrides)
+    of_scale = {k: v for k, v in with_whole_keys(study.scales.get(scale, {})).items() if k not in {"seeds", *overrides}}
+    changes = of_scale | overrides  # in this order, for a pattern of attacks' columns gives way to what comes after it
+    examples = _checked(_positive, changes.pop("examples", study.examples), "examples")
+    attacks = _columns_set("attack", study.attacks, changes, attack_spec)
+    measures = _columns_set("measure", study.measures, changes, measure_spec)
+    return Settings(with_whole_keys(study.base), changes, attacks, measures, examples)
+
+
+def own_seeds_of(study: Study, scale: str) -> Any:
+    """Return the seeds that a study has at a scale, unchecked."""
+    return study.scales.get(scale, {}).get("seeds", study.seeds)
+
+
+def _refuse_seeds(*scopes: Iterable[str]) -> None:
+    if any(key in scope for scope in scopes for key in SEEDS):
+        raise InputError("seeds are no setting and no axis: use --seeds 0,1,2 or the study's seeds=(0, 1, 2)")
+
+
+def checked_seeds(seeds: Any) -> tuple[int, ...]:
+    """Return seeds as a tuple; raise InputError unless they are distinct integers >= 0."""
+    is_list = isinstance(seeds, Sequence) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not is_list or not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds must be distinct integers >= 0, got {seeds}")
+    return tuple(seeds)
+
+
+def _positive(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise InputError(f"must be an integer >= 1, got {value!r}")
+    return value
+
+
+def _checked(build: Callable[[Any], Any], value: Any, within: str = "") -> Any:
+    """Build a value; turn what is wrong with it into an InputError that names where it stands."""
+    prefix = f"{within}: " if within else ""
+    try:
+        return build(value)
+    except ValidationError as error:
+        raise InputError(prefix + explain(error)) from None
+    except InputError as error:
+        raise InputError(prefix + str(error)) from None
+
+
+def _columns_set(
+    kind: str, columns: Mapping[str, SpecT], changes: dict[str, Any], build: Callable[[Any], SpecT]
+) -> dict[str, SpecT]:
+    """Return a study's attacks or measures under the changes `<kind>.<column>.<field>`, which are taken out.
+
+    They are laid over them one after the other; a pattern such as `*_linf` is every column that it matches and that
+    has the field.
+    """
+    values = {column: spec.model_dump() for column, spec in columns.items()}
+    for key in [key for key in changes if key.startswith(f"{kind}.")]:
+        value = changes.pop(key)
+        column, _, leaf = key.removeprefix(f"{kind}.").partition(".")
+        if not (matching := fnmatch.filter(values, column)):
+            raise unknown(f"{kind} of this study", column, values)
+        if not leaf:
+            raise InputError(f"settings of {kind}s are {kind}.<column>.<field>, got {key!r}")
+        for name in [c for c in matching if leaf in values[c]] or matching:
+            one_of_many = isinstance(values[name].get(leaf), tuple) and not isinstance(value, list | tuple)
+            values[name][leaf] = (value,) if one_of_many else value
+    return {column: _checked(build, spec, f"{kind}.{column}") for column, spec in values.items()}

@@ -1,0 +1,45 @@
+"""The verdicts on gradient masking as a section of a report, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.report.table import FLAG, Entry, Heading, Section, Table, shown
+from orchestrator.summary.aggregate import Summary
+from orchestrator.summary.verdict import CHECKS, FAILED, NOT_JUDGED, PASSED, RED_FLAG
+
+MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "?"}
+
+
+def verdict_sections(summary: Summary) -> tuple[Section, ...]:
+    """Return the section of rows and checks; none for a study without an attack."""
+    if not summary.verdicts:
+        return ()
+    rows = tuple(
+        (
+            shown(label, summary.plan.baselines),
+            (Entry(verdict.overall), *(Entry(MARKS[check.verdict]) for check in verdict.checks)),
+        )
+        for label, verdict in summary.verdicts.items()
+    )
+    caption = "No check can show that a model is robust; ? could not be judged from the attacks of this study"
+    headings = (Heading("", "verdict"), *(Heading("", name) for name in CHECKS))
+    return (Section("Signs of gradient masking", Table(caption, headings, rows), None),)
+
+
+def verdict_notes(summary: Summary) -> Iterator[str]:
+    """Yield what each failed check found, then what to run for those that could not be judged."""
+    if any(verdict.overall == RED_FLAG for verdict in summary.verdicts.values()):
+        yield f"{FLAG} marks a row with a sign of gradient masking: its accuracy under attack may be overestimated."
+    for label, verdict in summary.verdicts.items():
+        for check in verdict.checks:
+            if check.verdict == FAILED:
+                yield f"{FLAG} {label}: not {check.name}: {check.text}."
+    open_checks: dict[tuple[str, str], list[str]] = {}
+    for label, verdict in summary.verdicts.items():
+        for check in verdict.checks:
+            if check.verdict == NOT_JUDGED:
+                open_checks.setdefault((check.name, check.to_run), []).append(label)
+    for (name, to_run), labels in open_checks.items():
+        whom = "any row" if len(labels) == len(summary.verdicts) else ", ".join(labels)
+        yield f"Not judged for {whom}: {name}: {to_run}."

@@ -1,0 +1,97 @@
+"""What training cost, from the checkpoints' histories: the papers' tables of training times."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from orchestrator.planning.plan import Plan
+from orchestrator.storage.store import Store
+from orchestrator.summary.estimate import Estimate, estimated
+from trainables.results import Story
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall-clock seconds of one training: its mean epoch, without validation, and its preparation."""
+
+    epochs: int
+    seconds_per_epoch: float
+    prepare_seconds: float
+
+    @property
+    def total_seconds(self) -> float:
+        return self.prepare_seconds + self.epochs * self.seconds_per_epoch
+
+
+@dataclass(frozen=True)
+class CostColumn:
+    """A column of the table: a number of each training or, with `is_ratio`, that over its baseline's."""
+
+    name: str
+    of: Callable[[Cost], float]
+    is_ratio: bool = False
+
+
+COST_COLUMNS = (
+    CostColumn("s/epoch", lambda cost: cost.seconds_per_epoch),
+    CostColumn("s/epoch ratio", lambda cost: cost.seconds_per_epoch, is_ratio=True),
+    CostColumn("epochs", lambda cost: cost.epochs),
+    CostColumn("prepare s", lambda cost: cost.prepare_seconds),
+    CostColumn("total s", lambda cost: cost.total_seconds),
+    CostColumn("total s ratio", lambda cost: cost.total_seconds, is_ratio=True),
+)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A plan's trainings by row and seed; rows that share their models, as by settings at test time, are one.
+
+    `models` has all that are planned, `costs` those that are trained; `hardware` is what these ran on.
+    """
+
+    models: Mapping[str, Mapping[int, str]]
+    baselines: Mapping[str, str]
+    costs: Mapping[str, Cost]
+    hardware: tuple[str, ...]
+
+    def estimate(self, row: str, column: CostColumn) -> Estimate | None:
+        """Return the mean over the seeds that are trained, a ratio's paired by seed; None if no seed has it."""
+        mine = self._by_seed(row)
+        if not column.is_ratio:
+            return estimated([column.of(cost) for cost in mine.values()])
+        baseline = self._by_seed(self.baselines[row]) if row in self.baselines else {}
+        return estimated([column.of(mine[seed]) / column.of(baseline[seed]) for seed in mine if seed in baseline])
+
+    def _by_seed(self, row: str) -> dict[int, Cost]:
+        return {seed: self.costs[model] for seed, model in self.models[row].items() if model in self.costs}
+
+
+def training_costs(plan: Plan, store: Store) -> Costs | None:
+    """Read what a plan's trainings cost, if its study asks for it."""
+    if not plan.study.costs:
+        return None
+    trained = sorted(store.fingerprints("checkpoints") & set(plan.trainings))
+    with ThreadPoolExecutor() as pool:
+        stories = dict(zip(trained, pool.map(store.load_history, trained), strict=True))
+    row_of = {v.label: plan.name_of(next(iter(v.models.values()))) for v in plan.variants}
+    return Costs(
+        models={row_of[v.label]: v.models for v in plan.variants},
+        baselines={row_of[row]: row_of[baseline] for row, baseline in plan.baselines.items()},
+        costs={model: _cost(story) for model, story in stories.items()},
+        hardware=tuple(sorted({_hardware(story) for story in stories.values()})),
+    )
+
+
+def _cost(story: Story) -> Cost:
+    _, history, _ = story
+    mean = statistics.fmean(metrics["seconds"] for metrics in history)
+    return Cost(len(history), mean, history[0]["prepare_seconds"])
+
+
+def _hardware(story: Story) -> str:
+    _, _, provenance = story
+    threads = provenance["threads"]
+    return f"{provenance['device']} ({threads} {'thread' if threads == 1 else 'threads'})"

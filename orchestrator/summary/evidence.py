@@ -1,0 +1,123 @@
+"""What a row's records say about it, example by example, for the verdict on gradient masking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.rows import Variant
+from search_spaces.study import CLEAN
+from trainables.attacks import ATTACKS
+from trainables.attacks.spec import AttackSpec
+from trainables.defenses import DEFENSES
+from trainables.results import Record
+
+Correct = Mapping[int, np.ndarray]  # seed -> whether each example [N] is classified correctly
+
+
+@dataclass(frozen=True)
+class Threat:
+    """An attack's column at one eps, and what it left of each example."""
+
+    column: str
+    eps: float
+    attack: AttackSpec
+    is_transfer: bool
+    correct: Correct
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.concatenate(list(self.correct.values())).mean())
+
+    @property
+    def family(self) -> str:
+        return ATTACKS[self.attack.name].family
+
+    @property
+    def is_one_step(self) -> bool:
+        return self.family == "one-step"
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether it goes by what the defense is: another view of it, or the mean over its draws."""
+        adaptive_view = self.attack.views - {"default", "static"}
+        return not self.is_transfer and bool(adaptive_view or self.attack.eot_samples > 1)
+
+    @property
+    def is_white_box(self) -> bool:
+        return not self.is_transfer and self.family != "gradient-free"
+
+    def __str__(self) -> str:
+        return f"{self.column} at eps {self.eps:g} ({100 * self.accuracy:.1f} %)"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one row: the defense's views, the threats it met and what was measured of its gradients.
+
+    `vanishing`: seed -> whether each example's loss gradient vanishes, of those that are classified correctly.
+    """
+
+    views: frozenset[str]
+    threats: tuple[Threat, ...]
+    clean: Correct
+    vanishing: Correct
+
+    def at(self, norm: str, eps: float) -> tuple[Threat, ...]:
+        return tuple(t for t in self.threats if t.attack.norm == norm and t.eps == eps)
+
+    @property
+    def grid(self) -> tuple[tuple[str, float], ...]:
+        """Return every norm and eps that some threat has, in order."""
+        return tuple(sorted({(t.attack.norm, t.eps) for t in self.threats}))
+
+
+def evidence(plan: Plan, variant: Variant, records: Mapping[str, Mapping[float, Record]]) -> Evidence:
+    """Collect a row's records, which are given by evaluation and eps."""
+    found: dict[str, dict[int, Mapping[float, Record]]] = {}
+    for (label, column, seed), fingerprint in plan.layout.items():
+        if label == variant.label and fingerprint in records:
+            found.setdefault(column, {})[seed] = records[fingerprint]
+    threats = tuple(
+        Threat(column, eps, attack, column in plan.study.transfers, correct)
+        for column, by_seed in found.items()
+        if (attack := plan.attack_of(column)) is not None
+        for eps in attack.eps
+        if (correct := _correct(by_seed, eps))
+    )
+    defense = plan.trainings[next(iter(variant.models.values()))].defense.name
+    clean = _correct(found.get(CLEAN, {}), 0.0)
+    return Evidence(DEFENSES[defense].views, threats, clean, _vanishing(plan, found))
+
+
+def _correct(by_seed: Mapping[int, Mapping[float, Record]], eps: float) -> dict[int, np.ndarray]:
+    return {seed: by_eps[eps].correct for seed, by_eps in by_seed.items() if eps in by_eps}
+
+
+def _vanishing(plan: Plan, found: Mapping[str, Mapping[int, Mapping[float, Record]]]) -> dict[int, np.ndarray]:
+    columns = [c for c, spec in plan.measures.items() if spec.name == "gradients" and spec.view == "default"]
+    for column in columns[:1]:
+        by_seed = {seed: by_eps[0.0] for seed, by_eps in found.get(column, {}).items()}
+        return {s: r.values["vanishing"][r.correct] for s, r in by_seed.items() if "vanishing" in r.values}
+    return {}
+
+
+def weaker_by(one: Threat, other: Threat) -> tuple[float, float]:
+    """Return how many of all examples more `other` breaks than `one`, and how surely.
+
+    The first is the difference in accuracy over the seeds that both have; the second is the one-sided p-value of the
+    exact sign test on the examples that only one of the two breaks, which would be either's with equal chance.
+    """
+    seeds = sorted(set(one.correct) & set(other.correct))
+    if not seeds:
+        return 0.0, 1.0
+    mine, theirs = (np.concatenate([t.correct[seed] for seed in seeds]) for t in (one, other))
+    only_other, only_one = int((mine & ~theirs).sum()), int((~mine & theirs).sum())
+    if only_one + only_other == 0:
+        return 0.0, 1.0
+    p = stats.binomtest(only_other, only_one + only_other, alternative="greater").pvalue
+    return float(mine.mean() - theirs.mean()), float(p)

@@ -1,0 +1,208 @@
+"""Signs of gradient masking, after Athalye et al. 2018 (Sec. 3.1) and Carlini et al. 2019 (Sec. 3).
+
+Each check compares what a row's records say about every single example. One attack counts as weaker than another if
+the other breaks at least MARGIN of all examples more, and the exact sign test finds that at LEVEL, shared among the
+comparisons of the check (Bonferroni): so that neither a handful of examples nor many comparisons make a sign. No
+check can show that a model is robust; passing all of them means that none of these signs is there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from orchestrator.planning.plan import Plan
+from orchestrator.summary.evidence import Correct, Evidence, Threat, evidence, weaker_by
+from trainables.attacks.spec import AttackSpec
+from trainables.results import Record
+
+LEVEL = 0.01
+MARGIN = 0.02  # of all examples
+REACHES_GREY = 0.5  # the Linf eps at which every image can be made the same grey one
+UNBOUNDED_ACCURACY = 0.05  # at most, where eps is that large
+VANISHING_SHARE = 0.1  # at most, of the examples that are classified correctly
+EFFORT = ("steps", "restarts", "step_size", "relative_step", "random_start")
+PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
+RED_FLAG, NO_SIGN = "red flag", "no sign"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check finds in a row: its `verdict`, the numbers in a sentence, and what to run if it cannot judge."""
+
+    name: str
+    verdict: str
+    text: str
+    to_run: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A row's checks; `overall` is a red flag if one failed, no sign only if all of them could be judged."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def overall(self) -> str:
+        verdicts = {check.verdict for check in self.checks}
+        if FAILED in verdicts:
+            return RED_FLAG
+        return NOT_JUDGED if NOT_JUDGED in verdicts else NO_SIGN
+
+
+def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]]) -> dict[str, Verdict]:
+    """Return the verdict on each row, by label; none for a plan without an attack."""
+    if not plan.attacks:
+        return {}
+    return {variant.label: judge(evidence(plan, variant, records)) for variant in plan.variants}
+
+
+def judge(found: Evidence) -> Verdict:
+    """Run every check on what is known of a row."""
+    return Verdict(tuple(Check(name, *check(found)) for name, check in CHECKS.items()))
+
+
+Finding = tuple[str, str, str]
+Pair = tuple[Threat, Threat]  # what should be at least as strong, and what should not be stronger
+
+
+def _one_step(found: Evidence) -> Finding:
+    """An iterative attack is at least as strong as a one-step attack on the same view."""
+    pairs = []
+    for norm, eps in found.grid:
+        threats = [t for t in found.at(norm, eps) if t.is_white_box]
+        for weak in (t for t in threats if t.is_one_step):
+            same = [t for t in threats if t.family == "iterative" and t.attack.view == weak.attack.view]
+            pairs += [(_strongest(same), weak)] if same else []
+    return _compared(pairs, "add an iterative attack (pgd) at the eps of a one-step attack (fgsm)")
+
+
+def _black_box(found: Evidence) -> Finding:
+    """The white box is at least as strong as transfer and gradient-free attacks."""
+    pairs = []
+    for norm, eps in found.grid:
+        threats = found.at(norm, eps)
+        white = [t for t in threats if t.is_white_box]
+        pairs += [(_strongest(white), black) for black in threats if white and not black.is_white_box]
+    return _compared(pairs, "add a transfer from another row or a gradient-free attack (spsa) at the eps of pgd")
+
+
+def _unbounded(found: Evidence) -> Finding:
+    """Accuracy reaches zero where eps lets any image become any other's grey."""
+    large = [t for t in found.threats if t.is_white_box and t.attack.norm == "linf" and t.eps >= REACHES_GREY]
+    if not large:
+        return NOT_JUDGED, "no white-box Linf attack has so large an eps", f"add eps {REACHES_GREY:g} to pgd"
+    best = _strongest(large)
+    verdict = PASSED if best.accuracy <= UNBOUNDED_ACCURACY else FAILED
+    return verdict, f"{best}; at most {100 * UNBOUNDED_ACCURACY:g} % should be left", ""
+
+
+def _falling(found: Evidence) -> Finding:
+    """Where an attack breaks some examples, twice its eps breaks more, until next to none is left.
+
+    That accuracy never rises with eps is no check: what a smaller eps broke counts as broken.
+    """
+    pairs = [
+        (one, other)
+        for one, other in itertools.combinations([t for t in found.threats if t.is_white_box and not t.is_one_step], 2)
+        if one.column == other.column and other.eps >= 2 * one.eps
+    ]
+    if not found.clean:
+        return NOT_JUDGED, "the clean accuracy has no record", "run what is missing"
+    if not pairs:
+        return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
+    if flat := [pair for pair in pairs if _stays(found.clean, *pair, level=LEVEL / len(pairs))]:
+        one, other = max(flat, key=lambda pair: pair[1].accuracy)
+        return FAILED, f"{other} breaks hardly more than {one}", ""
+    one, other = min(pairs, key=lambda pair: pair[0].accuracy - pair[1].accuracy)
+    return PASSED, f"flattest: {one}, {other}", ""
+
+
+def _stays(clean: Correct, one: Threat, other: Threat, *, level: float) -> bool:
+    """Whether accuracy stays: less than MARGIN is lost, and surely less than half of what the smaller eps broke."""
+    seeds = sorted(set(clean) & set(one.correct) & set(other.correct))
+    if not seeds or other.accuracy <= UNBOUNDED_ACCURACY or one.accuracy - other.accuracy >= MARGIN:
+        return False
+    broken = sum(int((clean[seed] & ~one.correct[seed]).sum()) for seed in seeds)
+    more = sum(int((one.correct[seed] & ~other.correct[seed]).sum()) for seed in seeds)
+    if not broken:
+        return False
+    return float(stats.binomtest(more, more + broken, 1 / 3, alternative="less").pvalue) <= level
+
+
+def _effort(found: Evidence) -> Finding:
+    """More steps or restarts of the same attack change little."""
+    pairs = []
+    for one, other in itertools.combinations([t for t in found.threats if t.is_white_box], 2):
+        if one.eps == other.eps and _differ_in_effort(one.attack, other.attack):
+            less, more = sorted((one, other), key=lambda t: _effort_of(t.attack))
+            pairs.append((less, more))
+    return _compared(pairs, "add pgd a second time with more steps or restarts")
+
+
+def _adaptive(found: Evidence) -> Finding:
+    """Attacks on the default view find what attacks that know the defense find, and these no less than the others."""
+    if found.views == {"default"}:
+        return PASSED, "the defense has no other view: its default attack is adaptive", ""
+    pairs: list[Pair] = []
+    for norm, eps in found.grid:
+        threats = [t for t in found.at(norm, eps) if t.is_white_box and t.family != "ensemble"]
+        adaptive = [t for t in threats if t.is_adaptive]
+        plain = [t for t in threats if not t.is_adaptive]
+        if adaptive and plain:
+            pairs += [(_strongest(plain), _strongest(adaptive)), (_strongest(adaptive), _strongest(plain))]
+    views = ", ".join(sorted(found.views - {"default"}))
+    return _compared(pairs, f"add pgd on another view of the defense ({views}) beside the default one")
+
+
+def _gradients(found: Evidence) -> Finding:
+    """Loss gradients do not vanish where a model is right."""
+    if not found.vanishing:
+        return NOT_JUDGED, "gradients were not measured", "add the measure gradients to the study"
+    shares = np.concatenate(list(found.vanishing.values()))
+    share = float(shares.mean()) if len(shares) else 0.0
+    verdict = PASSED if share <= VANISHING_SHARE else FAILED
+    return verdict, f"of {len(shares)} correctly classified examples {100 * share:.1f} % have no loss gradient", ""
+
+
+CHECKS: dict[str, Callable[[Evidence], Finding]] = {
+    "iterative ≥ one-step": _one_step,
+    "white box ≥ black box": _black_box,
+    "accuracy falls with eps": _falling,
+    "zero when unbounded": _unbounded,
+    "more effort changes little": _effort,
+    "adaptive = default": _adaptive,
+    "gradients do not vanish": _gradients,
+}
+
+
+def _strongest(threats: Iterable[Threat]) -> Threat:
+    return min(threats, key=lambda threat: threat.accuracy)
+
+
+def _compared(pairs: list[Pair], to_run: str) -> Finding:
+    """Fail if in some pair the first is weaker than the second; tell of the pair in which it is so the most."""
+    if not pairs:
+        return NOT_JUDGED, "there is nothing to compare", to_run
+    by_difference = sorted(pairs, key=lambda pair: weaker_by(*pair)[0], reverse=True)
+    for strong, weak in by_difference:
+        difference, p = weaker_by(strong, weak)
+        if difference >= MARGIN and p * len(pairs) <= LEVEL:
+            return FAILED, f"{weak} breaks {100 * difference:.1f} points more than {strong}, p = {p:.1g}", ""
+    strong, weak = by_difference[0]
+    return PASSED, f"nearest to a sign: {weak} against {strong}, of {len(pairs)} comparisons", ""
+
+
+def _differ_in_effort(one: AttackSpec, other: AttackSpec) -> bool:
+    if type(one) is not type(other) or _effort_of(one) == _effort_of(other):
+        return False
+    keep = set(type(one).model_fields) - {*EFFORT, "eps"}
+    return one.model_dump(include=keep) == other.model_dump(include=keep)
+
+
+def _effort_of(attack: AttackSpec) -> int:
+    return int(getattr(attack, "steps", 1)) * int(getattr(attack, "restarts", 1))

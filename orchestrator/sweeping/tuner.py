@@ -1,0 +1,153 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cluster.resources import Resources
+from orchestrator.storage.remote import KEYS, driver_keys
+from orchestrator.sweeping.watch import Source, SweepResult, Watch
+from trainables import work
+from trainables.data.splits import Splits
+from trainables.runtime.failures import class_of_dead_process
+
+PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
+STATE_SECONDS = 20.0
+
+
+def fit(
+    watch: Watch,
+    datasets: Mapping[str, Splits],
+    resources: Resources,
+    *,
+    slots: int,
+    state_seconds: float = STATE_SECONDS,
+) -> SweepResult:
+    """Run the units of the watch's source, `slots` at a time, in one experiment of a Ray that is there."""
+    import ray
+    from ray import tune
+
+    from trainables import tune as trainable
+
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    shared = {key: ray.put(splits) for key, splits in datasets.items()}
+    device = "cuda" if resources.gpus_per_trial else "cpu"
+    _keep_keys_out_of_logs()
+    bench = work.Bench(watch.store.patient(), shared, state_seconds, device, driver_keys())
+    unit = tune.with_resources(
+        tune.with_parameters(trainable.Unit, bench=bench),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    # Tune's own files, which nobody reads, are pickles, and lie where they cost an object store no requests.
+    with tempfile.TemporaryDirectory(prefix="robust-sweep-", ignore_cleanup_errors=True) as aside:
+        tuner = tune.Tuner(
+            unit,
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(watch.source),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=aside,
+                verbose=0,
+                stop=lambda _, result: watch.stops(result["config"], result),
+                callbacks=[_callback(watch)],
+                failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+    watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
+    return watch.result
+
+
+def _keep_keys_out_of_logs() -> None:
+    """Keep Tune from giving AWS' keys to workers as a runtime environment, which each node writes into its logs."""
+    with contextlib.suppress(ImportError, AttributeError):  # it is no public part of Ray
+        from ray.tune.execution import class_cache
+
+        class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
+
+
+def _searcher(source: Source) -> Any:
+    """Tune asks a searcher for the next trial; ours answers from the source."""
+    from ray.tune.search import Searcher
+
+    class UnitSearcher(Searcher):
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            return object, ()  # Tune pickles its searcher into a file that nobody reads
+
+        def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+            unit = source.take()
+            if unit is not None:
+                return unit.config()
+            return Searcher.FINISHED if source.exhausted else None
+
+        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+            pass  # `Watch` hears of it as a callback, with the unit's name
+
+        def save(self, checkpoint_path: str) -> None:
+            pass
+
+        def restore(self, checkpoint_path: str) -> None:
+            pass
+
+    return UnitSearcher()
+
+
+def _callback(watch: Watch) -> Any:
+    """Tune's callback; nothing may escape from it."""
+    from ray import tune
+
+    class Forward(tune.Callback):
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            watch.on_start(trial.config)
+
+        def on_trial_result(
+            self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
+        ) -> None:
+            watch.on_result(trial.config, result)
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            watch.on_death(trial.config, _process_failure(trial))
+
+    return Forward()
+
+
+def _process_failure(trial: Any) -> dict[str, str]:
+    """Say why a worker process died, and where its output lies, from what Tune wrote of it."""
+    try:
+        with open(trial.error_file) as file:
+            text = file.read()
+    except (OSError, TypeError):
+        text = ""
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
+    return {
+        "class": class_of_dead_process(text),
+        "error": last.strip(),
+        "traceback": text,
+        "log": _log_of_dead_process(text),
+    }
+
+
+def _log_of_dead_process(text: str) -> str:
+    """Return the address and the log of the last process that Ray names; "" if it names none, as of a lost node."""
+    import ray
+
+    named = re.findall(r"^\s*pid: (\d+)$.*?^\s*ip: (\S+)$", text, re.DOTALL | re.MULTILINE)
+    if not named:
+        return ""
+    pid, address = named[-1]
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    pattern = f"worker-*-{pid}.err"
+    is_here = address == ray.util.get_node_ip_address()
+    return f"{address}:{next(logs.glob(pattern), logs / pattern) if is_here else logs / pattern}"

@@ -1,0 +1,51 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.data.from_parquet import PARQUET
+from trainables.data.splits import Images
+from trainables.errors import InputError, _first_line
+
+TORCHVISION = {
+    "mnist": "MNIST",
+    "fashion_mnist": "FashionMNIST",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "svhn": "SVHN",
+}
+
+
+def _torchvision(name: str, folder: Path, *, download: bool) -> tuple[Images, Images]:
+    from torchvision import datasets
+
+    kind: Callable[..., Any] = getattr(datasets, TORCHVISION[name])
+    splits = [{"split": "train"}, {"split": "test"}] if name == "svhn" else [{"train": True}, {"train": False}]
+    try:
+        train, test = (kind(str(folder), download=download, **split) for split in splits)
+    except (RuntimeError, OSError) as error:
+        reason = (
+            f"could not be downloaded ({_first_line(error)})"
+            if download
+            else "is not there and was not asked to be downloaded (--download)"
+        )
+        raise InputError(
+            f"dataset {name!r} {reason}; looked in {str(folder)!r} (--data or ROBUST_SWEEP_DATA). "
+            f"Without a network: --set dataset=digits, which is bundled, or --set dataset={PARQUET}<folder>."
+        ) from None
+    return _from_torchvision(train), _from_torchvision(test)
+
+
+def _from_torchvision(dataset: Any) -> Images:
+    pixels = np.asarray(dataset.data)
+    if pixels.ndim == 3:
+        pixels = pixels[:, None]
+    elif pixels.shape[-1] == 3:
+        pixels = pixels.transpose(0, 3, 1, 2)
+    labels = dataset.labels if hasattr(dataset, "labels") else dataset.targets
+    return Images(np.ascontiguousarray(pixels), np.asarray(labels, dtype=np.int64))

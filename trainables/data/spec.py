@@ -1,0 +1,36 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import (
+    Field,
+    PositiveInt,
+)
+
+from trainables.values import Frozen
+
+
+class DatasetSpec(Frozen):
+    """Which images, how they are split and at what size; see `trainables.data` for the names."""
+
+    name: str = Field("digits", description="digits, a torchvision name or parquet:<folder>")
+    digest: str = Field("", description="hash of a parquet folder's files, filled in by the planner")
+    image_size: PositiveInt | None = Field(None, description="resize to this many pixels a side")
+    train_examples: PositiveInt | None = Field(None, description="use the first n after the split; None: all")
+    validation_fraction: float = Field(0.1, gt=0, lt=1, description="share of the training data held out")
+
+    @property
+    def key(self) -> str:
+        """Name this dataset among those that a sweep shares: by its content, wherever it lies."""
+        return json.dumps(self.identity, sort_keys=True)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What determines the images: a parquet folder counts by its content, not by where it lies."""
+        values = self.model_dump(mode="json")
+        if self.digest:
+            values["name"] = "parquet"
+        return values

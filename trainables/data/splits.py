@@ -1,0 +1,62 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.data.spec import DatasetSpec
+from trainables.errors import InputError
+
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Images:
+    """uint8 images [N, C, H, W] and their int64 labels [N]."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> Images:
+        return Images(self.pixels[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A dataset, decoded: training, validation and test images and the number of classes."""
+
+    train: Images
+    validation: Images
+    test: Images
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        _, channels, height, width = self.train.pixels.shape
+        return channels, height, width
+
+
+def _hold_out(images: Images, spec: DatasetSpec) -> tuple[Images, Images]:
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
+    held = max(1, round(len(images) * spec.validation_fraction))
+    if len(images) - held < 1:
+        raise InputError(f"dataset.validation_fraction={spec.validation_fraction} leaves no image to train on")
+    return images.take(order[held:][: spec.train_examples]), images.take(order[:held])
+
+
+def _resized(images: Images, size: int | None) -> Images:
+    """Resize to `size` x `size` by area or bilinear interpolation, rounded to uint8."""
+    if size is None or images.pixels.shape[2:] == (size, size):
+        return images
+    import torch
+    from torch.nn.functional import interpolate
+
+    pixels = torch.from_numpy(images.pixels).float()
+    resized = interpolate(pixels, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return Images(resized.round().clamp(0, 255).to(torch.uint8).numpy(), images.labels)

@@ -1,0 +1,53 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainables.evaluation.outcome import BATCH, Outcome, outcome_of
+from trainables.images import as_float
+from trainables.runtime.modes import frozen
+
+DRAWS = 5  # predictions that a stochastic model is judged by
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What a model makes of the images as they are: prediction [N], and the draws by which it is judged.
+
+    One draw, or DRAWS if two passes over the same images differ: then a prediction is the class most of them name,
+    so that a single unlucky draw breaks nothing.
+    """
+
+    prediction: Tensor
+    draws: int
+
+
+def classify(model: nn.Module, images: Tensor) -> Clean:
+    """Classify uint8 images [N, C, H, W] without an attack."""
+    with frozen(model), torch.no_grad():
+        draws = DRAWS if is_stochastic(model, images) else 1
+        return Clean(torch.cat([classes(model, as_float(b), draws) for b in images.split(BATCH)]), draws)
+
+
+@torch.no_grad()
+def is_stochastic(model: nn.Module, images: Tensor) -> bool:
+    """Return whether two passes over the same uint8 images differ."""
+    first = as_float(images[:BATCH])
+    return not torch.equal(model(first), model(first))
+
+
+def evaluate_clean(model: nn.Module, images: Tensor, labels: Tensor) -> Outcome:
+    """Classify uint8 images [N, C, H, W] without an attack, as an Outcome at eps 0."""
+    start = time.perf_counter()
+    return outcome_of(0.0, classify(model, images).prediction, labels, torch.zeros(len(labels)), start)
+
+
+@torch.no_grad()
+def classes(model: nn.Module, images: Tensor, draws: int) -> Tensor:
+    """Return the class [B] that most of `draws` predictions name."""
+    return torch.stack([model(images).argmax(1) for _ in range(draws)]).mode(dim=0).values

@@ -1,0 +1,16 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+from pydantic import (
+    Field,
+)
+
+from trainables.values import Frozen
+
+
+class MeasureSpec(Frozen):
+    """What is measured of a model beside its accuracy; each measure declares its own subclass."""
+
+    name: str
+    view: str = Field("default", description="the view of the defense that is measured")

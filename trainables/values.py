@@ -1,0 +1,54 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from trainables.errors import InputError, unknown
+
+SCHEMA = 2
+FINGERPRINT_LENGTH = 20
+LARGEST_SEED = 2**31 - 1
+
+
+class Frozen(BaseModel):
+    """A value: immutable, with no field that it does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: object) -> object:
+        for key in value if isinstance(value, dict) else ():
+            if key not in cls.model_fields:
+                raise unknown("key", key, cls.model_fields)
+        return value
+
+
+def _fingerprint(kind: str, values: dict[str, Any]) -> str:
+    canonical = json.dumps({"schema": SCHEMA, "kind": kind, **values}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def explain(error: ValidationError) -> str:
+    """Return one line for each error: the dotted key, the rule and the value got."""
+    return "\n".join(_explain_one(item) for item in error.errors())
+
+
+def _explain_one(item: ErrorDetails) -> str:
+    key = ".".join(map(str, item["loc"]))
+    message = item["msg"].removeprefix("Value error, ")
+    if isinstance(item.get("ctx", {}).get("error"), InputError):
+        return f"{key}: {message}" if key else message
+    got = "" if "got" in message else f", got {item['input']!r}"
+    return f"{key}{': ' if key else ''}{message[0].lower()}{message[1:]}{got}."

@@ -1,0 +1,225 @@
+"""TODO: one line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.attacks.suite import SuiteSpec
+from trainables.data.spec import DatasetSpec
+from trainables.data.splits import Splits
+from trainables.defenses import Defense
+from trainables.evaluation.attacked import evaluate_suite
+from trainables.evaluation.clean import Clean, classify, evaluate_clean
+from trainables.evaluation.outcome import Outcome, outcome_of
+from trainables.evaluation.transferred import craft, evaluate_transferred
+from trainables.measures import measured
+from trainables.measures.spec import MeasureSpec
+from trainables.results import Record, Shelf
+from trainables.runtime.provenance import provenance
+from trainables.runtime.randomness import seeded
+from trainables.runtime.statetree import pack, unpack
+from trainables.specs import EvaluationSpec, TrainingSpec
+from trainables.training import TrainingRun, build, on_device
+
+logger = logging.getLogger(__name__)
+Result = dict[str, Any]
+MODELS_KEPT = 4
+
+
+@dataclass
+class Bench:
+    """What a worker process keeps between units: the store, the datasets and the last few models."""
+
+    store: Shelf
+    datasets: Mapping[str, Any]  # DatasetSpec.key -> ObjectRef of Splits
+    state_seconds: float
+    device_type: str  # "cuda" for trials that reserve GPUs
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # the driver's keys to the store
+    fetch: Callable[[Any], Any] = lambda splits: splits  # of what `datasets` holds: Ray's get, where it is references
+    _splits: dict[str, Splits] = field(default_factory=dict)
+    _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
+    _crafted: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    _clean: dict[tuple[Any, ...], Clean] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.device_type)
+
+    def splits(self, spec: DatasetSpec) -> Splits:
+        """Return a dataset; its arrays lie in Ray's object store and are not copied."""
+        if spec.key not in self._splits:
+            self._splits[spec.key] = self.fetch(self.datasets[spec.key])
+        return self._splits[spec.key]
+
+    def forget(self) -> None:
+        """Let go of models and crafted images."""
+        self._models.clear()
+        self._crafted.clear()
+        self._clean.clear()
+
+    def crafted(self, name: str) -> dict[str, torch.Tensor]:
+        """Return a transfer source's images; the last ones are kept for its other targets."""
+        if name not in self._crafted:
+            self._crafted = {name: self.store.load_crafted(name)}
+        return self._crafted[name]
+
+    def clean(self, spec: EvaluationSpec, model: nn.Module, images: torch.Tensor) -> Clean:
+        """Return what a model makes of unattacked images; computed once for all attacks on it."""
+        inference = json.dumps(dict(spec.inference), sort_keys=True)
+        key = spec.model, inference, spec.split, spec.examples, spec.seed
+        if key not in self._clean:
+            while len(self._clean) >= MODELS_KEPT:
+                del self._clean[next(iter(self._clean))]
+            with seeded(spec.seed, self.device):
+                self._clean[key] = classify(model, images)
+        return self._clean[key]
+
+    def model(self, fingerprint: str) -> tuple[Defense, Splits]:
+        """Return a trained model and its dataset; load it unless it is among the last few."""
+        if fingerprint not in self._models:
+            checkpoint = self.store.load_checkpoint(fingerprint)
+            splits = self.splits(checkpoint.spec.dataset)
+            defense = build(checkpoint.spec, splits, self.device)
+            defense.model.load_state_dict(checkpoint.tensors)
+            self._models[fingerprint] = defense, splits
+        self._models[fingerprint] = self._models.pop(fingerprint)  # the last used stands last
+        while len(self._models) > MODELS_KEPT:
+            del self._models[next(iter(self._models))]
+        return self._models[fingerprint]
+
+
+def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
+    """Train one TrainingSpec from where the store has it; yield each epoch's metrics, and what a probe measures."""
+    spec = TrainingSpec.model_validate_json(config["spec"])
+    if bench.store.has("checkpoints", spec.fingerprint):  # a worker died after it, or another driver had it too
+        bench.store.delete("states", spec.fingerprint)
+        yield {"metrics": bench.store.load_history(spec.fingerprint)[1][-1], "done": True}
+        return
+    run = TrainingRun(spec, bench.splits(spec.dataset), bench.device)
+    if (state := bench.store.load_state(spec.fingerprint)) is not None:
+        run.load_state(unpack(*state))
+    saved = time.monotonic()
+    while not run.finished:
+        metrics = run.step()
+        if run.finished:
+            break
+        if time.monotonic() - saved >= bench.state_seconds:
+            _keep_state(run, bench)
+            saved = time.monotonic()
+        yield {"metrics": metrics, "probed": _probed(run, config.get("probe"), bench), "done": False}
+    bench.store.save_checkpoint(spec, run.defense.model.state_dict(), run.history, provenance(bench.device))
+    bench.store.delete("states", spec.fingerprint)
+    yield {"metrics": run.history[-1], "done": True}
+
+
+def _keep_state(run: TrainingRun, bench: Bench) -> None:
+    """Save where a training is; that it could not be saved now must not end it."""
+    try:
+        bench.store.save_state(run.spec.fingerprint, *pack(run.state()))
+    except OSError:
+        logger.warning("the state of %s could not be saved", run.spec.fingerprint, exc_info=True)
+
+
+def _probed(run: TrainingRun, probe: dict[str, Any] | None, bench: Bench) -> float | None:
+    """Return the mean accuracy of a probe's evaluation if it is due after this epoch; the training does not notice."""
+    if probe is None or len(run.history) not in probe["epochs"]:
+        return None
+    spec = EvaluationSpec.model_validate_json(probe["evaluation"])
+    with seeded(spec.seed, bench.device):
+        outcomes = _direct(spec, run.defense, bench.splits(run.spec.dataset), bench, is_trained=False)
+    return float(np.mean([outcome.correct.mean() for outcome in outcomes]))
+
+
+def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
+    """Evaluate specs that attack one model, but those that the store has by now; yield after each."""
+    specs = [EvaluationSpec.model_validate_json(text) for text in config["evaluations"]]
+    for number, spec in enumerate(specs, 1):
+        if bench.store.has("records", spec.fingerprint):  # a worker died after it, or another driver had it too
+            last = bench.store.load_records(spec.fingerprint)[-1]
+        else:
+            last = _recorded(spec, bench)[-1]
+        yield {"metrics": _headline(spec, last), "done": number == len(specs)}
+
+
+def _recorded(spec: EvaluationSpec, bench: Bench) -> list[Record]:
+    """Evaluate a spec and put its records into the store."""
+    with seeded(spec.seed, bench.device):  # what a stochastic defense draws
+        outcomes = _outcomes(spec, bench)
+    known = provenance(bench.device)
+    records = [Record(spec, **vars(outcome), provenance=known) for outcome in outcomes]
+    bench.store.save_records(records)
+    return records
+
+
+def _outcomes(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
+    if spec.measure is not None:
+        return [_measured(spec, spec.measure, bench)]
+    return _transferred(spec, bench) if spec.source else _direct(spec, *bench.model(spec.model), bench)
+
+
+def _headline(spec: EvaluationSpec, last: Record) -> dict[str, float]:
+    """Name the accuracy at the last eps as a person reads it."""
+    attack = f" under {spec.attack.name} {spec.attack.norm} eps={last.eps:g}" if spec.attack else ""
+    return {f"accuracy{attack}": last.accuracy}
+
+
+def _direct(
+    spec: EvaluationSpec, defense: Defense, splits: Splits, bench: Bench, *, is_trained: bool = True
+) -> list[Outcome]:
+    """Evaluate a model; what one that `is_trained` makes of the images as they are is kept for its other attacks."""
+    images, labels = _examples(spec, splits, bench)
+    inference = defense.Inference.model_validate(spec.inference)
+    model = defense.view("default", inference)
+    if spec.attack is None:
+        return [evaluate_clean(model, images, labels)]
+    attacks = spec.attack.attacks if isinstance(spec.attack, SuiteSpec) else (spec.attack,)
+    threats = [(attack, defense.view(attack.view, inference)) for attack in attacks]
+    clean = bench.clean(spec, model, images) if is_trained else classify(model, images)
+    with seeded(spec.seed, bench.device):
+        return evaluate_suite(model, threats, images, labels, seed=spec.seed, clean=clean)
+
+
+def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
+    """Judge a target on its source's examples, crafting these first if no target before it has."""
+    assert spec.attack is not None
+    assert spec.source is not None
+    target, splits = bench.model(spec.model)
+    images, labels = _examples(spec, splits, bench)
+    name = spec.crafting_fingerprint
+    if not bench.store.has("crafted", name):
+        source, _ = bench.model(spec.source)
+        view = source.view(spec.attack.view, source.Inference.model_validate(spec.source_inference))
+        bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
+    model = target.view("default", target.Inference.model_validate(spec.inference))
+    clean = bench.clean(spec, model, images)
+    with seeded(spec.seed, bench.device):
+        return evaluate_transferred(model, bench.crafted(name), images, labels, attack=spec.attack, clean=clean)
+
+
+def _measured(spec: EvaluationSpec, measure: MeasureSpec, bench: Bench) -> Outcome:
+    """Measure a model; the outcome's accuracy is the clean one."""
+    defense, splits = bench.model(spec.model)
+    images, labels = _examples(spec, splits, bench)
+    inference = defense.Inference.model_validate(spec.inference)
+    start = time.perf_counter()
+    clean = bench.clean(spec, defense.view("default", inference), images)
+    with seeded(spec.seed, bench.device):
+        values = measured(defense.view(measure.view, inference), images, labels, spec=measure, seed=spec.seed)
+    return replace(outcome_of(0.0, clean.prediction, labels, torch.zeros(len(labels)), start), values=values)
+
+
+def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = on_device(splits.test if spec.split == "test" else splits.validation, bench.device)
+    return images[: spec.examples], labels[: spec.examples]
+
+
+WORK = {"train": train, "evaluate": evaluate}
