@@ -37,7 +37,7 @@ def missing(summary: Summary) -> str:
 
 def sample(summary: Summary) -> str:
     """Say over what the numbers are taken: seeds and examples."""
-    sizes = sorted({o.n for cell in summary.cells.values() for o in cell.outcomes.values()})
+    sizes = sorted({tally.n for cell in summary.cells.values() for tally in cell.tallies.values()})
     examples = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     seeds = summary.plan.seeds
     count = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"

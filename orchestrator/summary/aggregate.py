@@ -40,7 +40,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Tally:
     """How many of n examples one seed's model got right, and the evaluations that say so."""
 
     n_correct: int
@@ -54,18 +54,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cell:
-    """One variant in one column: the outcome of each seed that has all its records.
+    """One variant in one column: the tally of each seed that has all its records.
 
     `planned` is the number of seeds that the plan evaluates here; 0 where the column does not apply.
     """
 
-    outcomes: Mapping[int, Outcome]
+    tallies: Mapping[int, Tally]
     planned: int
 
     @property
     def is_partial(self) -> bool:
         """Whether some seeds have their records and others lack them."""
-        return 0 < len(self.outcomes) < self.planned
+        return 0 < len(self.tallies) < self.planned
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,14 @@ class Summary:
 
     def accuracy(self, label: str, column: Column) -> Estimate | None:
         """Return the mean accuracy over the seeds; None if no seed has its records."""
-        return estimated([outcome.accuracy for outcome in self.cells[label, column].outcomes.values()])
+        return estimated([tally.accuracy for tally in self.cells[label, column].tallies.values()])
 
     def difference(self, label: str, column: Column) -> Estimate | None:
         """Return the accuracy minus the baseline's, paired by seed; None without a seed that both have."""
         if label not in self.plan.baselines:
             return None
-        mine = self.cells[label, column].outcomes
-        baseline = self.cells[self.plan.baselines[label], column].outcomes
+        mine = self.cells[label, column].tallies
+        baseline = self.cells[self.plan.baselines[label], column].tallies
         return estimated([mine[s].accuracy - baseline[s].accuracy for s in mine if s in baseline])
 
     def best(self, column: Column) -> frozenset[str]:
@@ -191,7 +191,7 @@ def _met_by_all(plan: Plan, column: str) -> bool:
 
 
 def _cell(plan: Plan, variant: Variant, column: Column, records: Mapping[str, Mapping[float, Record]]) -> Cell:
-    outcomes: dict[int, Outcome] = {}
+    tallies: dict[int, Tally] = {}
     planned = 0
     for seed in variant.models:
         parts = [part for part in column.parts if (variant.label, part, seed) in plan.layout]
@@ -204,8 +204,8 @@ def _cell(plan: Plan, variant: Variant, column: Column, records: Mapping[str, Ma
         correct = [record.correct for record in found if record is not None]
         if parts and len(correct) == len(parts):
             robust = np.logical_and.reduce(correct)
-            outcomes[seed] = Outcome(int(robust.sum()), len(robust), tuple(evaluations))
-    return Cell(outcomes, planned)
+            tallies[seed] = Tally(int(robust.sum()), len(robust), tuple(evaluations))
+    return Cell(tallies, planned)
 
 
 def _measurement(

@@ -21,8 +21,8 @@ def area(summary: Summary, label: str, name: str) -> Estimate | None:
     eps = [column.eps for column in columns]
     found = []
     for seed in summary.plan.seeds:
-        outcomes = [summary.cells[label, column].outcomes.get(seed) for column in columns]
-        accuracies = [outcome.accuracy for outcome in outcomes if outcome]
+        tallies = [summary.cells[label, column].tallies.get(seed) for column in columns]
+        accuracies = [tally.accuracy for tally in tallies if tally]
         if len(accuracies) == len(columns):
             found.append(float(np.trapezoid(accuracies, eps)) / eps[-1])
     return estimated(found)

@@ -109,8 +109,8 @@ def _rows(
 def _in_seed(summary: Summary, effect: Effect, column: Column, seed: int) -> float | None:
     sums = []
     for contrast in effect.contrasts:
-        outcomes = [(sign, summary.cells[label, column].outcomes.get(seed)) for sign, label in contrast]
-        if any(outcome is None for _, outcome in outcomes):
+        tallies = [(sign, summary.cells[label, column].tallies.get(seed)) for sign, label in contrast]
+        if any(tally is None for _, tally in tallies):
             return None
-        sums.append(sum(sign * outcome.accuracy for sign, outcome in outcomes if outcome))
+        sums.append(sum(sign * tally.accuracy for sign, tally in tallies if tally))
     return statistics.fmean(sums)

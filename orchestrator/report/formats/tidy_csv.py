@@ -59,13 +59,13 @@ def _row(summary: Summary, label: str, models: Mapping[int, str], column: Column
     row = _estimated(summary.accuracy(label, column), cell.planned) | _about(summary, label, models, column.name)
     return row | {
         "eps": column.eps,
-        "n_examples": json.dumps({seed: outcome.n for seed, outcome in cell.outcomes.items()}),
-        "n_correct": json.dumps({seed: outcome.n_correct for seed, outcome in cell.outcomes.items()}),
+        "n_examples": json.dumps({seed: tally.n for seed, tally in cell.tallies.items()}),
+        "n_correct": json.dumps({seed: tally.n_correct for seed, tally in cell.tallies.items()}),
         "difference": difference and difference.mean,
         "difference_stderr": difference and difference.stderr,
         "attack": json.dumps(_attacks(summary, column)),
         "crafted_on": summary.plan.sources.get((label, column.name)),
-        "evaluations": json.dumps({seed: outcome.evaluations for seed, outcome in cell.outcomes.items()}),
+        "evaluations": json.dumps({seed: tally.evaluations for seed, tally in cell.tallies.items()}),
     }
 
 

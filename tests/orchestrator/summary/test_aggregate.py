@@ -70,7 +70,7 @@ def test_worst_case_is_judged_example_by_example(summary_of, clean, fgsm, pgd, t
 def test_worst_case_of_a_seed_needs_all_its_attacks(summary_of):
     summary = summary_of({(BIG, "fgsm", 0): None, (BIG, "pgd", 1): {0.1: "0001"}})
     worst = column(summary, "worst case", 0.1)
-    assert list(summary.cells[BIG, worst].outcomes) == [1]
+    assert list(summary.cells[BIG, worst].tallies) == [1]
     assert summary.cells[BIG, worst].is_partial
     assert summary.accuracy(BIG, worst).mean == 0.25
 
