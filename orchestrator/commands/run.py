@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
-from orchestrator.cluster.preflight import tracking_refusal
 from orchestrator.cluster.resources import Resources
-from orchestrator.commands.progress import Progress
+from orchestrator.commands.session import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    checked_uri,
+    open_session,
+    say_mlflow,
+    warn_of_mlflow,
+)
 from orchestrator.planning.plan import Plan
 from orchestrator.report import render, report_name, summarise, write_files
 from orchestrator.report.formats.terminal import terminal
@@ -22,18 +24,14 @@ from orchestrator.storage.store import Store
 from orchestrator.sweeping import sweep, tuner
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.sweeping.watch import SweepResult
-from orchestrator.tracking.book import default_uri, is_current, parent_of
-from orchestrator.tracking.tracker import Tracker
-from orchestrator.uris import check_uri, without_password
+from orchestrator.tracking.book import is_current, parent_of
 from trainables.errors import InputError
 
-FINISHED, FAILED, INTERRUPTED = 0, 1, 130
 SHOWN_FILES = (
     ("report", "report.html"),
     ("plot  ", "accuracy_against_eps.png"),
     ("plot  ", "robustness_against_accuracy.png"),
 )
-MLFLOW_STATUS = {FINISHED: "FINISHED", FAILED: "FAILED", INTERRUPTED: "KILLED"}
 
 
 def run_study(
@@ -53,13 +51,11 @@ def run_study(
     `retry_failed` runs only what was tried before and failed; `state_seconds` is as of `sweep.run`.
     """
     resources.check()
-    store.check_writable()
-    uri = tracking_uri or default_uri(store)
-    check_uri(uri)
+    uri = checked_uri(tracking_uri, store)
     rest = remainder(plan, store)
     if rest.is_empty and is_current(parent_of(plan), [plan], store, uri):
         console.print(f"nothing to run: all {len(plan.evaluations)} evaluations are in the store")
-        _publish(plan, store, console, again=False)
+        _publish_report(plan, store, console, again=False)
         say_mlflow(uri, None, console)
         return FINISHED
     if retry_failed and (rest := only_failed(rest, store)).is_empty:
@@ -68,33 +64,27 @@ def run_study(
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
     sweep.check_builds(plan, rest, datasets)
     warn_of_mlflow(uri, console)
-    tracker = Tracker(parent_of(plan), [plan], store, uri)
-    files: dict[str, bytes] = {}
-    code = FAILED
-    try:
-        with Progress(console) as progress:
+    with open_session(parent_of(plan), [plan], store, uri, console) as session:
+        with session.progress:
             result = sweep.run(
                 plan,
                 store,
                 datasets,
                 resources=resources,
-                listeners=(progress, tracker),
+                listeners=session.listeners,
                 state_seconds=state_seconds,
                 rest=rest,
             )
         rest = remainder(plan, store)
-        code = _code(rest, result)
-        files = _publish(plan, store, console, again=True)
-    finally:
-        with console.status("writing to MLflow"):
-            tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
+        session.code = _code(rest, result)
+        session.files = _publish_report(plan, store, console, again=True)
     _say_failures(result.failures, console)
     if result.gpu_peak_mib:
         console.print(f"GPU memory: a trial's tensors took up to {result.gpu_peak_mib} MiB, beside CUDA's own context")
-    if code == INTERRUPTED or result.was_interrupted:
+    if session.code == INTERRUPTED or result.was_interrupted:
         console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
-    say_mlflow(uri, tracker.error, console)
-    return code
+    say_mlflow(uri, session.tracker.error, console)
+    return session.code
 
 
 def _code(rest: Remainder, result: SweepResult) -> int:
@@ -103,7 +93,7 @@ def _code(rest: Remainder, result: SweepResult) -> int:
     return FINISHED if rest.is_empty else INTERRUPTED
 
 
-def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict[str, bytes]:
+def _publish_report(plan: Plan, store: Store, console: Console, *, again: bool) -> dict[str, bytes]:
     """Write the report unless it is there and not asked for again, print its tables, say where it is.
 
     Return the files that were written, by name.
@@ -120,12 +110,6 @@ def _publish(plan: Plan, store: Store, console: Console, *, again: bool) -> dict
         if name in files or is_there:
             console.print(f"{kind}  {store.place(report_name(plan, name))}", highlight=False, soft_wrap=True)
     return files
-
-
-def installed(name: str) -> str:
-    """Return a command that was installed with this Python, by its name if the shell would find that one."""
-    beside = Path(sys.executable).with_name(name)
-    return shlex.quote(str(beside)) if beside.exists() and shutil.which(name) != str(beside) else name
 
 
 def _left(rest: Remainder) -> str:
@@ -145,29 +129,3 @@ def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -
         highlight=False,
         soft_wrap=True,
     )
-
-
-def warn_of_mlflow(uri: str, console: Console) -> None:
-    """Say before a sweep that the tracking server does not answer; it goes on without."""
-    if (reason := tracking_refusal(uri)) is not None:
-        console.print(
-            f"[yellow]MLflow at {escape(without_password(uri))} does not answer[/] ({escape(reason)}): the results go "
-            "to the store, and a later run writes what MLflow misses",
-            highlight=False,
-        )
-
-
-def say_mlflow(uri: str, error: str | None, console: Console) -> None:
-    """Say where MLflow's data are and how to open them, or why they were not written."""
-    shown = without_password(uri)
-    if error is not None:
-        console.print(
-            f"[yellow]MLflow at {escape(shown)} was not written[/] ({escape(error)}); the results are in the "
-            "store, and the next run writes what is missing"
-        )
-    elif uri.startswith("sqlite:"):
-        console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)
-        command = f"{installed('mlflow')} ui --backend-store-uri {shlex.quote(shown)}"
-        console.print(f"        open it: {command}", highlight=False, soft_wrap=True)
-    else:
-        console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)

@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestrator.cluster.resources import Resources
-from orchestrator.commands.progress import Progress
-from orchestrator.commands.run import (
-    FAILED,
+from orchestrator.commands.session import (
     FINISHED,
     INTERRUPTED,
-    MLFLOW_STATUS,
+    checked_uri,
     installed,
+    open_session,
     say_mlflow,
     warn_of_mlflow,
 )
@@ -33,9 +32,8 @@ from orchestrator.searching.space import search_space
 from orchestrator.storage.store import Store
 from orchestrator.sweeping import sweep
 from orchestrator.sweeping.remainder import Remainder
-from orchestrator.tracking.book import Parent, default_uri, is_current
-from orchestrator.tracking.tracker import Tracker
-from orchestrator.uris import check_uri, without_password
+from orchestrator.tracking.book import Parent, is_current
+from orchestrator.uris import without_password
 from search_spaces.study import Study
 from trainables.data.splits import Splits
 
@@ -104,9 +102,7 @@ def run_search(
     judged = judged_by(space, objectives)
     options = request.options(store)
     options.check()
-    store.check_writable()
-    uri = tracking_uri or default_uri(store)
-    check_uri(uri)
+    uri = checked_uri(tracking_uri, store)
     found = search.open_search(judged, objectives, options, store)
     parent, plans = _parent(found, request), found.plans()
 
@@ -115,8 +111,8 @@ def run_search(
 
     if not found.wants_more and is_current(parent, plans, store, uri):
         console.print(f"nothing to run: all {found.done} trials are in the storage")
-        _publish(found, history_of(found), store, console)
-        _say(found, options, uri, None, console)
+        _publish_history(found, history_of(found), store, console)
+        _say_where(found, options, uri, None, console)
         return FINISHED
     datasets: dict[str, Splits] = {}
     if found.wants_more:
@@ -124,29 +120,23 @@ def run_search(
         datasets = sweep.load_datasets(found.corners, every_kind, folder=data_folder, download=download)
         sweep.check_builds(found.corners, every_kind, datasets)
         warn_of_mlflow(uri, console)
-    tracker = Tracker(parent, plans, store, uri)
-    files: dict[str, bytes] = {}
-    code = FAILED
-    try:
-        with Progress(console) as progress:
+    with open_session(parent, plans, store, uri, console) as session:
+        with session.progress as progress:
             progress.search(options.trials - found.done)
             result = search.run(
                 found,
                 datasets,
                 resources=resources,
-                listeners=(progress, tracker),
+                listeners=session.listeners,
                 told=lambda trial: progress.told(trial, outcome(trial, found.objectives)),
             )
         if found.error is None:
-            files = _publish(found, history_of(found), store, console)
-            code = INTERRUPTED if result.was_interrupted else FINISHED
-    finally:
-        with console.status("writing to MLflow"):
-            tracker.close(files, files.get("report.md", b"").decode(), status=MLFLOW_STATUS[code])
-    if code == INTERRUPTED:
+            session.files = _publish_history(found, history_of(found), store, console)
+            session.code = INTERRUPTED if result.was_interrupted else FINISHED
+    if session.code == INTERRUPTED:
         console.print("[yellow]stopped[/]: run the same command again to go on")
-    _say(found, options, uri, tracker.error, console)
-    return code
+    _say_where(found, options, uri, session.tracker.error, console)
+    return session.code
 
 
 def outcome(trial: SearchTrial, objectives: Sequence[Objective]) -> str:
@@ -169,7 +159,7 @@ def _parent(found: search.Search, request: Request) -> Parent:
     return Parent(request.study, f"search-{found.options.name}", identity, params)
 
 
-def _publish(found: search.Search, history: History, store: Store, console: Console) -> dict[str, bytes]:
+def _publish_history(found: search.Search, history: History, store: Store, console: Console) -> dict[str, bytes]:
     """Store the history, write its report, print its tables, say where it is; return the report's files by name."""
     save_history(store, history)
     files = search_files(history)
@@ -184,7 +174,7 @@ def _publish(found: search.Search, history: History, store: Store, console: Cons
     return files
 
 
-def _say(found: search.Search, options: Options, uri: str, mlflow_error: str | None, console: Console) -> None:
+def _say_where(found: search.Search, options: Options, uri: str, mlflow_error: str | None, console: Console) -> None:
     """Say where the trials are and what comes next."""
     storage = without_password(options.storage)
     if found.error is not None:
