@@ -1,12 +1,14 @@
 """All five defenses, natural training, Madry and TRADES under one suite: the table that none of the papers has.
 
-Each is also attacked as its sheet asks: BPDA on rbf_cnn's reconstruction, the joint loss on pcl, the straight-through
-and the implicit gradient on wnll. The worst case is over all that a row met. The verdict on gradient masking has what
-it needs: PGD with more steps and at an eps that reaches any image's grey, SPSA, AutoAttack, a transfer, the gradients.
+Each defense also meets the adaptive attack that suits it: BPDA through rbf_cnn's reconstruction, the joint loss on pcl,
+the straight-through and the implicit gradient on wnll. A row's worst case counts every attack that the row met. The
+verdict on gradient masking has all it needs: PGD with more steps, PGD at an eps that can turn any image grey, SPSA,
+AutoAttack, a transfer attack and the loss gradients.
 
-The quick scale cuts AutoAttack and SPSA short (fewer steps, targets and queries), which its table says.
+The quick scale shortens AutoAttack and SPSA (fewer steps, targets and queries); the report says so below the table.
 
-A search of it tunes each defense: `--set defense=pcl` looks at one. The ranges are ours, for the digits.
+A search of this study tunes the defenses; `--set defense=pcl` limits it to one. The ranges are our own, chosen for the
+digits.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""rbf_mapping: Table 1, Figure 3, and on classifiers the Psi / beta ablation and the transfer matrix of Table 5.
+"""rbf_mapping: Table 1 and Figure 3, and on classifiers the Psi / beta ablation and the transfer matrix of Table 5.
 
-The paper scale takes width, optimiser and attacks from the paper (Sec. 5.1) and is unverified until it is run; the
-number of epochs is that of the authors' repository, and what the paper leaves out of the attacks is CleverHans's. C&W
-has no bound there: 28 is the diagonal of the images.
+The paper scale takes width, optimiser and attacks from the paper (Sec. 5.1). The number of epochs comes from the
+authors' repository, and attack settings that the paper omits are CleverHans's. C&W has no bound there: our eps, 28, is
+the diagonal of the images. The paper scale is unverified until it is run.
 
-Table 5 is of DAG between U-Net and V-Net, without and with the mapping, on skin lesions; here it is of PGD between two
-classifiers: cnn3 and, ours, cnn4 with as many filters in its first layer. On cnn4 the mapping is before the softmax
-layer alone, since with a block behind each of its convolutions 15 epochs of the digits leave it at chance.
+The paper's Table 5 transfers DAG between U-Net and V-Net on skin lesions, with and without the mapping. Ours transfers
+PGD between two classifiers: cnn3, and cnn4 with as many filters in its first layer. On cnn4 the mapping stands before
+the softmax layer only. With a block behind each convolution, cnn4 stays at chance after 15 epochs on the digits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAPER = {"dataset": "mnist", "network.width": 64, "epochs": 12, "seeds": (0, 1, 
 QUICK = {"dataset": "digits", "network.width": 16, "epochs": 15}
 BASE = {"network": "cnn3", "optimisation.lr": 1e-3, "optimisation.batch_size": 128}
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-TABLE_1 = Study(
+RBF_MAPPING_T1 = Study(
     name="rbf_mapping_t1",
     title="Radial basis mapping against the undefended network",
     question="Does the mapping hold where Table 1 says it does?",
@@ -49,7 +49,7 @@ TABLE_1 = Study(
         "paper": PAPER,
     },
 )
-FIGURE_3 = Study(
+RBF_MAPPING_FIG3 = Study(
     name="rbf_mapping_fig3",
     title="Accuracy against eps with and without the mapping",
     question="How does accuracy fall with eps?",
@@ -65,9 +65,9 @@ FIGURE_3 = Study(
     seeds=(0, 1),
     scales={"quick": QUICK, "paper": PAPER},
 )
-PSI_BETA = Study(
+RBF_MAPPING_PSI_BETA = Study(
     name="rbf_mapping_psi_beta",
-    title="Radial basis mapping: every Psi x beta learned or not",
+    title="Radial basis mapping: every Psi x beta, learned or not",
     question="Does it matter how Psi is parameterised, and that Psi and beta are learned?",
     paper="rbf_mapping",
     table="Table 6, on a classifier",
@@ -85,10 +85,10 @@ PSI_BETA = Study(
     seeds=(0, 1),
     scales={"quick": QUICK, "paper": PAPER},
 )
-TABLE_5 = Study(
+RBF_MAPPING_T5 = Study(
     name="rbf_mapping_t5",
     title="Transfer between two networks without and with the mapping",
-    question="Does the mapping hold against what other networks craft, and do its own examples carry over?",
+    question="Does the mapping hold against examples of other networks, and do its own examples transfer?",
     paper="rbf_mapping",
     table="Table 5, on a classifier",
     base=BASE,

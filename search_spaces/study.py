@@ -1,4 +1,4 @@
-"""Study: a named question as data, no more; `orchestrator.plan` expands it into work."""
+"""The language of studies: a Study is a named question as data; `orchestrator.planning` expands it into work."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from trainables.values import Frozen
 
 CLEAN = "clean"
 SCALES = ("quick", "paper")
-NAME = r"^[A-Za-z0-9_.-]+$"  # of what files are named after
+NAME = r"^[A-Za-z0-9_.-]+$"  # a study names files, so only these characters
 Grid = Mapping[str, tuple[Any, ...]]
 
 
 class FloatRange(Frozen):
-    """Every number from `low` to `high`; `log`: drawn evenly over their logarithms."""
+    """Every number from `low` to `high`; with `log`, a search draws evenly over their logarithms."""
 
     kind: Literal["float"] = "float"
     low: float
@@ -35,7 +35,7 @@ class FloatRange(Frozen):
 
 
 class IntRange(Frozen):
-    """Every integer from `low` to `high`, both of them included; `log` as in FloatRange."""
+    """Every integer from `low` to `high`, both included; `log` as in FloatRange."""
 
     kind: Literal["int"] = "int"
     low: int
@@ -59,7 +59,7 @@ SearchRange = FloatRange | IntRange | tuple[Any, ...]  # a tuple is a choice amo
 
 
 class Transfer(Frozen):
-    """A column of transfer attacks: examples crafted with `attack` on the variant that `source` selects."""
+    """A column of transfer attacks: `attack` crafts the examples on the row that `source` selects."""
 
     attack: str
     source: Mapping[str, Any]
@@ -68,33 +68,33 @@ class Transfer(Frozen):
 class Study(Frozen):
     """A named question: a base spec, a search space, attacks, measures, seeds, and what it answers.
 
-    `base`, `space`, `baseline` and `scales` speak in dotted TrainingSpec keys (`defense.psi`); `scales` also
-    in `attack.<column>.<field>`, `measure.<column>.<field>`, `examples` and `seeds`. A setting of `defense.*`
-    concerns only the defenses that have that key, one of `attack.*_linf.steps` the columns so named that have it. So
-    does a range of `search`, which takes the place of `space` where a study is searched and not swept.
+    `base`, `space`, `baseline` and `scales` use dotted TrainingSpec keys (`defense.psi`). `scales` also takes
+    `attack.<column>.<field>`, `measure.<column>.<field>`, `examples` and `seeds`. A `defense.*` setting applies to the
+    defenses that have that key; `attack.*_linf.steps` applies to every column of that name pattern whose attack has the
+    field. Ranges in `search` follow the same rules and replace `space` when the study is searched.
     """
 
-    name: str = Field(pattern=NAME, description="names its report, its experiment and its files")
-    title: str
-    question: str = ""
-    paper: str = ""
-    table: str = ""
-    base: Mapping[str, Any]
-    space: tuple[Grid, ...] = Field(min_length=1, description="a union of grids over dotted keys")
+    name: str = Field(pattern=NAME, description="names its report, its MLflow experiment and its files")
+    title: str = Field(description="heading of the report")
+    question: str = Field("", description="the question that the report answers, with its question mark")
+    paper: str = Field("", description="the paper whose table it answers")
+    table: str = Field("", description="that table or figure")
+    base: Mapping[str, Any] = Field(description="settings of every row, by dotted key")
+    space: tuple[Grid, ...] = Field(min_length=1, description="a union of grids: dotted key -> the values it takes")
     design: Literal["grid", "one_at_a_time", "leave_one_out"] = Field(
         "grid",
-        description="which points of a grid are rows: all; or a centre, which others are compared to, and each change "
-        "of one factor: the centre has the first value of every axis (one_at_a_time) or the last (leave_one_out)",
+        description="which points of a grid are rows. grid: all. one_at_a_time: every axis at its first value, and "
+        "each change of one axis. leave_one_out: every axis at its last value, and each change of one axis",
     )
-    search: Mapping[str, SearchRange] = Field({}, description="dotted key -> the range that a search may draw from")
-    baseline: Mapping[str, Any] = Field({}, description="settings that select the row others are compared to")
+    search: Mapping[str, SearchRange] = Field({}, description="dotted key -> the range that a search draws from")
+    baseline: Mapping[str, Any] = Field({}, description="settings that select the row to which others are compared")
     attacks: Mapping[str, SerializeAsAny[AttackSpec]] = Field({}, description="column of the table -> attack")
     transfers: Mapping[str, Transfer] = Field({}, description="column of the table -> transfer attack")
     measures: Mapping[str, SerializeAsAny[MeasureSpec]] = Field({}, description="column of the table -> measure")
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = Field((0,), description="every row is trained once for each seed")
     costs: bool = Field(False, description="report what training cost: seconds an epoch, epochs, seconds in all")
-    examples: PositiveInt | None = Field(None, description="evaluate on the first n test examples; None: all")
-    scales: Mapping[str, Mapping[str, Any]] = Field({}, description="settings of 'quick' and of 'paper'")
+    examples: PositiveInt | None = Field(None, description="evaluate on the first n test examples; None: on all")
+    scales: Mapping[str, Mapping[str, Any]] = Field({}, description="settings that 'quick' and 'paper' lay over these")
 
     @field_validator("attacks", mode="before")
     @classmethod
@@ -118,14 +118,31 @@ class Study(Frozen):
             raise ValueError(f"search: a choice needs at least one value, got () for {', '.join(empty)}")
         columns = [*self.attacks, *self.transfers, *self.measures]
         if CLEAN in columns:
-            raise ValueError(f"a column must not be called {CLEAN!r}, which is the unattacked one")
+            raise ValueError(f"a column must not be called {CLEAN!r}, the name of the unattacked column")
         if both := {column for column in columns if columns.count(column) > 1}:
             raise ValueError(f"columns {sorted(both)} name two things among the attacks, transfers and measures")
         for column, transfer in self.transfers.items():
             if transfer.attack not in self.attacks:
                 raise ValueError(f"transfers.{column}: {unknown('attack', transfer.attack, self.attacks)}")
             if self.attacks[transfer.attack].name == "suite":
-                raise ValueError(f"transfers.{column}: a suite is no one attack, got {transfer.attack!r}")
+                raise ValueError(f"transfers.{column}: needs a single attack, got the suite {transfer.attack!r}")
         if not set(self.scales) <= set(SCALES):
             raise ValueError(f"scales are {SCALES}, got {sorted(self.scales)}")
         return self
+
+
+def on_other_data(
+    study: Study,
+    *,
+    name: str,
+    table: str,
+    paper: Mapping[str, Any],
+    quick: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Study:
+    """Return a study that asks the question of `study` on other data.
+
+    `quick` (default: the quick scale of `study`) and `paper` are its scales; `fields` replaces any other field.
+    """
+    scales = {"quick": study.scales["quick"] if quick is None else quick, "paper": paper}
+    return Study.model_validate({**dict(study), **fields, "name": name, "table": table, "scales": scales})

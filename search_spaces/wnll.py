@@ -1,16 +1,17 @@
-"""wnll: mutual transfer (Tables 2 and 3), training data x activation x TVM at test (Tables 4 and 5), and Figure 6.
+"""wnll: mutual transfer (Tables 2 and 3), training data x activation x TVM at test time (Tables 4 and 5), and Figure 6.
 
-Rows with `wnll_epochs=0` are the paper's softmax network: trained in linear stages alone, read by the linear head. TVM
-at test is an inference setting and never retrains: the 12 rows of Table 5 are 6 models. Tables 2 and 3 are of the same
-6; each meets what was crafted on the other activation, trained on the same data, which the paper does not say.
+Rows with `wnll_epochs=0` are the paper's softmax network: it is trained in linear stages only and predicts with the
+linear head. TVM at test time is an inference setting and never retrains, so the 12 rows of Table 5 are 6 models. Tables
+2 and 3 use the same 6 models. Each model meets examples that were crafted on the other activation, trained on the same
+data; the paper does not say which training data it used.
 
-Figure 6 is of IFGSM after adversarial training. The text gives alpha = 8/255 and eps from 1/255, which look
-interchanged: Figure 6b's `ifgsm` is as printed, `ifgsm_step_k` moves by k/255 in a ball of 8/255, as all of Figure 6a
-does, whose numbers of iterations are ours.
+Figure 6 shows IFGSM after adversarial training. The text gives alpha = 8/255 and eps from 1/255 on, which look
+interchanged. Figure 6b therefore has both: `ifgsm_linf` is as printed, and `ifgsm_step_k` takes steps of k/255 in a
+ball of 8/255. Figure 6a takes steps of 1/255 in a ball of 8/255; its numbers of iterations are our own.
 
-The paper scale has Sec. 4's and 5's networks, template and eps, and from the authors' code what the paper leaves out:
-SGD's settings and, for Figure 6, the training attack; augmentation is what 93 % of clean accuracy presuppose. It is
-unverified until it is run.
+The paper scale takes networks, template and eps from Sec. 4 and 5. SGD's settings and the training attack of Figure 6,
+which the paper omits, come from the authors' code. Augmentation is our addition: the paper's clean accuracy of 93 %
+needs it. The paper scale is unverified until it is run.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ BASE = {
 PAPER = {"dataset": "cifar10", "optimisation.augmentation": ("crop", "flip"), "seeds": (0, 1, 2)}
 IFGSM = {"name": "ifgsm", "steps": 10}
 STRAIGHT_THROUGH = {"view": "straight_through"}
-# One descent at c = 10, whose success counts at any distance: 56 is the diagonal of CIFAR's images.
+# One descent at c = 10 that succeeds at any distance: 56 is the diagonal of CIFAR's images.
 CW = {
     "name": "cw",
     "norm": "l2",
@@ -69,10 +70,10 @@ TRAINING_DATA = {"defense.training_data": ("original", "tvm", "original+tvm")}
 ON_ORIGINAL = {"defense": "wnll", "defense.wnll_epochs": 0, "defense.training_data": "original"}
 FROM_SOFTMAX = {"inference.activation": "linear"}
 FROM_WNLL = {"inference.activation": "wnll"}
-TABLE_2 = Study(
+WNLL_T2 = Study(
     name="wnll_t2",
     title="FGSM and IFGSM in mutual transfer between the softmax and the WNLL network",
-    question="Does what is crafted on one activation fool the other, trained on the same data?",
+    question="Do examples crafted on one activation fool the other, trained on the same data?",
     paper="wnll",
     table="Table 2",
     base=NATURAL,
@@ -88,14 +89,14 @@ TABLE_2 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, "attack.*_linf.eps": (0.02, 0.06, 0.1)}, "paper": PAPER},
 )
-TABLE_3 = Study(
+WNLL_T3 = Study(
     name="wnll_t3",
     title="C&W in mutual transfer between the softmax and the WNLL network",
     question="Do C&W's examples carry over from one activation to the other?",
     paper="wnll",
     table="Table 3",
     base=NATURAL,
-    space=TABLE_2.space,
+    space=WNLL_T2.space,
     baseline=ON_ORIGINAL,
     attacks={"cw_l2": CW},
     transfers={
@@ -103,11 +104,11 @@ TABLE_3 = Study(
         "cw_from_wnll": Transfer(attack="cw_l2", source=FROM_WNLL),
     },
     seeds=(0, 1),
-    scales={"quick": {**QUICK, "attack.cw_l2.lr": 0.05}, "paper": PAPER},  # the paper's .01 hardly moves the digits
+    scales={"quick": {**QUICK, "attack.cw_l2.lr": 0.05}, "paper": PAPER},  # with the paper's .01 the digits hardly move
 )
-TABLE_5 = Study(
+WNLL_T5 = Study(
     name="wnll_t5",
-    title="Interpolating activation, training data and TVM at test",
+    title="Interpolating activation, training data and TVM at test time",
     question="What do the interpolating activation and TVM each buy?",
     paper="wnll",
     table="Tables 4 and 5",
@@ -139,9 +140,9 @@ QUICK_ADVERSARIAL = {
 }
 IN_8_255THS = {**IFGSM, "eps": ("8/255",), "step_size": 1 / 255, **STRAIGHT_THROUGH}
 CURVE = ("1/255", "2/255", "3/255", "4/255", "5/255", "6/255", "7/255", "8/255")
-FIGURE_6A = Study(
+WNLL_FIG6A = Study(
     name="wnll_fig6a",
-    title="IFGSM by its iterations, on networks trained adversarially",
+    title="IFGSM by number of iterations, on adversarially trained networks",
     question="Does the interpolation still hold when IFGSM takes more iterations?",
     paper="wnll",
     table="Figure 6a",
@@ -159,7 +160,7 @@ FIGURE_6A = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK_ADVERSARIAL, "attack.*.eps": 0.1, "attack.*.step_size": 0.0125}, "paper": PAPER},
 )
-FIGURE_6B = Study(
+WNLL_FIG6B = Study(
     name="wnll_fig6b",
     title="IFGSM over eps, by the surrogate's gradient and by the exact one",
     question="Is the straight-through gradient the strongest attack on the interpolation?",

@@ -56,10 +56,16 @@ def _variables(path: Path) -> dict[str, Any]:
     except ValidationError as error:
         raise InputError(f"{path}, line {_line(error, path)}: {explain(error)}") from None
     except Exception as error:  # noqa: BLE001  (whatever the user's file raises is a mistake in it)
-        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        text = error.msg if isinstance(error, SyntaxError) else f"{error}{_moved(error)}"
         what = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
         raise InputError(f"{path}, line {_line(error, path)}: {what}") from None
     return vars(module)
+
+
+def _moved(error: Exception) -> str:
+    """Return the way out where a file was written for the time when Study was in `orchestrator`."""
+    is_moved = isinstance(error, ModuleNotFoundError) and error.name == "orchestrator.study"
+    return ". Study moved: write `from search_spaces import Study`" if is_moved else ""
 
 
 def _line(error: Exception, path: Path) -> str:

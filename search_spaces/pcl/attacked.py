@@ -1,4 +1,4 @@
-"""Ours with and without adversarial training, under attack: Tables 3 to 7."""
+"""The prototype loss with and without adversarial training, under attack: Tables 3 to 7."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from search_spaces.pcl.settings import (
     RESNET110_ADVTRAIN,
     UNDEFENDED,
 )
-from search_spaces.study import Study, Transfer
+from search_spaces.study import Study, Transfer, on_other_data
 
 FROM_VGG19 = {"defense": "none", "network": "vgg19"}
-TABLE_3 = Study(
+PCL_T3 = Study(
     name="pcl_t3",
     title="Prototype conformity in white box and in transfer from a VGG-19",
     question="Does the prototype loss hold in white box and in transfer, and what does adversarial training add?",
@@ -68,42 +68,35 @@ QUICK_RESNET110 = {
     "defense.adversarial.steps": 2,
     "attack.*_linf.eps": 0.05,
 }
-TABLE_3_CIFAR = TABLE_3.model_copy(
-    update={
-        "name": "pcl_t3_cifar",
-        "table": "Table 3 (CIFAR-10 and CIFAR-100)",
-        "base": {**BASE, "network": "resnet110"},
-        "baseline": {"defense": "none", "network": "resnet110"},
-        "scales": {
-            "quick": QUICK_RESNET110,
-            "paper": {
-                **RESNET110,
-                **RESNET110_ADVTRAIN,
-                **CIFAR_CW,
-                "dataset": ("cifar10", "cifar100"),
-                "attack.*_linf.eps": 0.03,
-            },
-        },
-    }
+PCL_T3_CIFAR = on_other_data(
+    PCL_T3,
+    name="pcl_t3_cifar",
+    table="Table 3 (CIFAR-10 and CIFAR-100)",
+    base={**BASE, "network": "resnet110"},
+    baseline={"defense": "none", "network": "resnet110"},
+    quick=QUICK_RESNET110,
+    paper={
+        **RESNET110,
+        **RESNET110_ADVTRAIN,
+        **CIFAR_CW,
+        "dataset": ("cifar10", "cifar100"),
+        "attack.*_linf.eps": 0.03,
+    },
 )
-TABLE_3_SVHN = TABLE_3_CIFAR.model_copy(
-    update={
-        "name": "pcl_t3_svhn",
-        "table": "Table 3 (SVHN)",
-        "scales": {
-            "quick": QUICK_RESNET110,
-            "paper": {
-                **RESNET110,
-                **RESNET110_ADVTRAIN,
-                **CIFAR_CW,
-                "dataset": "svhn",
-                "optimisation.augmentation": ("crop",),  # a mirrored digit is another one
-                "attack.*_linf.eps": 0.03,
-            },
-        },
-    }
+PCL_T3_SVHN = on_other_data(
+    PCL_T3_CIFAR,
+    name="pcl_t3_svhn",
+    table="Table 3 (SVHN)",
+    paper={
+        **RESNET110,
+        **RESNET110_ADVTRAIN,
+        **CIFAR_CW,
+        "dataset": "svhn",
+        "optimisation.augmentation": ("crop",),  # no flip: a mirrored digit is another digit
+        "attack.*_linf.eps": 0.03,
+    },
 )
-TABLE_4 = Study(
+PCL_T4 = Study(
     name="pcl_t4",
     title="Prototype conformity under the attack on its joint loss",
     question="Does attacking cross-entropy and the prototype loss together break it further?",
@@ -132,17 +125,16 @@ TABLE_4 = Study(
         },
     },
 )
-TABLE_4_FASHION_MNIST = TABLE_4.model_copy(
-    update={
-        "name": "pcl_t4_fashion_mnist",
-        "table": "Table 4 (Fashion-MNIST)",
-        "scales": {"quick": TABLE_4.scales["quick"], "paper": {**CNN6, **CNN6_ADVTRAIN, "dataset": "fashion_mnist"}},
-    }
+PCL_T4_FASHION_MNIST = on_other_data(
+    PCL_T4,
+    name="pcl_t4_fashion_mnist",
+    table="Table 4 (Fashion-MNIST)",
+    paper={**CNN6, **CNN6_ADVTRAIN, "dataset": "fashion_mnist"},
 )
-TABLE_5 = Study(
+PCL_T5 = Study(
     name="pcl_t5",
     title="Prototype conformity against adversarial training, over eps",
-    question="Is the prototype loss worth adversarial training, at every eps?",
+    question="Does the prototype loss match adversarial training at every eps?",
     paper="pcl",
     table="Table 5 (CIFAR-10)",
     base=BASE,
@@ -165,33 +157,30 @@ TABLE_5 = Study(
         },
     },
 )
-TABLE_6 = TABLE_5.model_copy(
-    update={
-        "name": "pcl_t6",
-        "table": "Table 6 (MNIST)",
-        "scales": {
-            "quick": {
-                **QUICK,
-                **QUICK_ADVTRAIN,
-                **QUICK_RIVALS,
-                **QUICK_CW,
-                "attack.*_linf.eps": (0.1, 0.15),
-                "attack.fgsm_linf.eps": (0.1, 0.2),
-            },
-            "paper": {
-                **CNN6,
-                **CNN6_ADVTRAIN,
-                "dataset": "mnist",
-                "defense.attack.eps": 0.3,
-                "defense.attack.steps": 40,
-                "defense.attack.relative_step": 1 / 30,
-                "attack.*_linf.eps": (0.1, 0.15),
-                "attack.fgsm_linf.eps": (0.1, 0.2),
-            },
-        },
-    }
+PCL_T6 = on_other_data(
+    PCL_T5,
+    name="pcl_t6",
+    table="Table 6 (MNIST)",
+    quick={
+        **QUICK,
+        **QUICK_ADVTRAIN,
+        **QUICK_RIVALS,
+        **QUICK_CW,
+        "attack.*_linf.eps": (0.1, 0.15),
+        "attack.fgsm_linf.eps": (0.1, 0.2),
+    },
+    paper={
+        **CNN6,
+        **CNN6_ADVTRAIN,
+        "dataset": "mnist",
+        "defense.attack.eps": 0.3,
+        "defense.attack.steps": 40,
+        "defense.attack.relative_step": 1 / 30,
+        "attack.*_linf.eps": (0.1, 0.15),
+        "attack.fgsm_linf.eps": (0.1, 0.2),
+    },
 )
-TABLE_7 = Study(
+PCL_T7 = Study(
     name="pcl_t7",
     title="Prototype conformity at small eps, with many classes",
     question="Does the prototype loss hold with a hundred classes?",

@@ -1,14 +1,14 @@
-"""The prototype loss against others in its place, where it is applied and what it costs: Tables 9, 11 and 12."""
+"""Other losses in place of the prototype loss, the layers it supervises and what it costs: Tables 9, 11 and 12."""
 
 from __future__ import annotations
 
 from search_spaces.pcl.settings import BASE, FGSM, LINF, PGD, QUICK, RESNET110, UNDEFENDED
 from search_spaces.study import Study
 
-TABLE_9 = Study(
+PCL_T9 = Study(
     name="pcl_t9",
     title="Losses of the deep supervision",
-    question="Is it the prototype loss, or any distance loss in the same place?",
+    question="Does the prototype loss itself matter, or does any distance loss in its place do?",
     paper="pcl",
     table="Table 9 (CIFAR-10 and CIFAR-100)",
     base=BASE,
@@ -29,7 +29,7 @@ TABLE_9 = Study(
         },
     },
 )
-TABLE_11 = Study(
+PCL_T11 = Study(
     name="pcl_t11",
     title="Where the prototype loss is applied",
     question="Does supervising more layers buy robustness?",
@@ -72,9 +72,9 @@ TABLE_11 = Study(
         "paper": {**RESNET110, "dataset": "cifar10", "network": "resnet110", "attack.*_linf.eps": 0.03},
     },
 )
-# Every epoch is one of the joint loss, whose seconds are asked for: there is no warm-up.
+# The table asks for the seconds of an epoch with the joint loss, so there are no warm-up epochs.
 JOINT_EPOCHS = {"defense": ("pcl",), "defense.warmup_epochs": (0,)}
-TABLE_12 = Study(
+PCL_T12 = Study(
     name="pcl_t12",
     title="Training times of the losses of the deep supervision",
     question="How much longer does an epoch of the prototype loss take than one of cross-entropy?",

@@ -1,4 +1,4 @@
-"""What pcl's tables share: training at each scale, rows and attacks."""
+"""What pcl's tables share: how each scale trains, the rows and the attacks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MIM = {"name": "mim", "eps": (0.3,), "steps": 10}
 PGD = {"name": "pgd", "eps": (0.3,), "steps": 10, "relative_step": 0.25}
 LINF = {"fgsm_linf": FGSM, "bim_linf": BIM, "mim_linf": MIM, "pgd_linf": PGD}
 AUTOATTACK = {"autoattack_linf": {"name": "autoattack", "eps": (0.3,)}}
-# One descent at a constant c, whose success counts at any distance: 28 is the diagonal of MNIST's images, 56 CIFAR's.
+# One descent at a constant c that succeeds at any distance: 28 is the diagonal of MNIST's images, 56 that of CIFAR's.
 CW = {"name": "cw", "norm": "l2", "eps": (28.0,), "steps": 1000, "lr": 0.01, "search_steps": 1}
 CW_GRID = {
     "cw_least_l2": {**CW, "initial_const": 0.1},

@@ -1,8 +1,8 @@
-"""Transfer between an undefended network, two trained adversarially and ours: Table 13.
+"""Transfer between an undefended network, two adversarially trained ones and the prototype loss: Table 13.
 
-AdvTrain is the adversarially trained VGG-19 of Kurakin et al., by FGSM. The paper does not say which network Madry's
-training has, nor which variant of Ours this is: here it is ResNet-110, and Ours + AdvTrain by PGD, whose number in
-transfer from VGG-19 is that of Table 3. Both are models of Table 5 at paper scale.
+AdvTrain is the VGG-19 of Kurakin et al., trained on FGSM's examples. The paper names neither the network of Madry's
+training nor the variant of Ours. We use ResNet-110 and Ours + AdvTrain by PGD, because that variant's number in
+transfer from VGG-19 is the one in Table 3. At paper scale both are models of Table 5.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from search_spaces.pcl.settings import (
 from search_spaces.study import Study, Transfer
 
 VGG19 = {"network": ("vgg19",)}
-TABLE_13 = Study(
+PCL_T13 = Study(
     name="pcl_t13",
     title="Transfer among no defense, adversarial training and prototype conformity",
-    question="Is what one defense leaves standing fooled by what is crafted on another?",
+    question="Do examples crafted on one defense fool the others?",
     paper="pcl",
     table="Table 13 (CIFAR-10)",
     base={**BASE, "network": "resnet110"},
@@ -49,7 +49,7 @@ TABLE_13 = Study(
             **QUICK,
             **QUICK_ADVTRAIN,
             **QUICK_RIVALS,
-            "dataset.image_size": 18,  # no less can be halved five times, as VGG-19 does
+            "dataset.image_size": 18,  # the smallest size that VGG-19 can halve five times
             "network.width": 4,
             "epochs": 8,
             "examples": 200,

@@ -1,4 +1,4 @@
-"""What rbf_cnn's tables share: training at each scale, rows and attacks."""
+"""What rbf_cnn's tables share: how each scale trains, the rows and the attacks."""
 
 from __future__ import annotations
 

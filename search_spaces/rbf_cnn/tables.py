@@ -1,4 +1,4 @@
-"""rbf_cnn's studies, a table each."""
+"""One study for each of rbf_cnn's tables."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from search_spaces.rbf_cnn.settings import (
     UNDEFENDED,
     WHITE_BOX,
 )
-from search_spaces.study import Study, Transfer
+from search_spaces.study import Study, Transfer, on_other_data
 
-TABLE_1 = Study(
+RBF_CNN_T1 = Study(
     name="rbf_cnn_t1",
     title="Reconstruction by a filter bank under Linf attacks",
-    question="Does it hold under static, adaptive and transferred attacks?",
+    question="Does the reconstruction hold under static, adaptive and transfer attacks?",
     paper="rbf_cnn",
     table="Table I (MNIST)",
     base=BASE,
@@ -43,20 +43,16 @@ TABLE_1 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, **QUICK_LINF}, "paper": MNIST},
 )
-TABLE_1_CIFAR10 = TABLE_1.model_copy(
-    update={
-        "name": "rbf_cnn_t1_cifar10",
-        "table": "Table I (CIFAR-10)",
-        "scales": {
-            "quick": {**QUICK, **QUICK_LINF},
-            "paper": {**CIFAR10, "epochs": 600, "attack.*_linf.eps": 0.031},
-        },
-    }
+RBF_CNN_T1_CIFAR10 = on_other_data(
+    RBF_CNN_T1,
+    name="rbf_cnn_t1_cifar10",
+    table="Table I (CIFAR-10)",
+    paper={**CIFAR10, "epochs": 600, "attack.*_linf.eps": 0.031},
 )
-TABLE_2 = Study(
+RBF_CNN_T2 = Study(
     name="rbf_cnn_t2",
     title="Training times of the reconstruction and of Madry's training",
-    question="How many times faster is it to train than Madry's adversarial training?",
+    question="How many times faster does the reconstruction train than Madry's adversarial training?",
     paper="rbf_cnn",
     table="Table II (MNIST)",
     base=BASE,
@@ -66,18 +62,17 @@ TABLE_2 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, **QUICK_MADRY}, "paper": {**MNIST, **MNIST_MADRY}},
 )
-TABLE_2_CIFAR10 = TABLE_2.model_copy(
-    update={
-        "name": "rbf_cnn_t2_cifar10",
-        "table": "Table II (CIFAR-10)",
-        "space": ({**MADRY, "epochs": (205,)}, {**RCNN, "epochs": (600,)}, {**RCNN_PLUS, "epochs": (600,)}),
-        "scales": {"quick": {**QUICK, **QUICK_MADRY}, "paper": {**CIFAR10, **CIFAR10_MADRY}},
-    }
+RBF_CNN_T2_CIFAR10 = on_other_data(
+    RBF_CNN_T2,
+    name="rbf_cnn_t2_cifar10",
+    table="Table II (CIFAR-10)",
+    space=({**MADRY, "epochs": (205,)}, {**RCNN, "epochs": (600,)}, {**RCNN_PLUS, "epochs": (600,)}),
+    paper={**CIFAR10, **CIFAR10_MADRY},
 )
-TABLE_3 = Study(
+RBF_CNN_T3 = Study(
     name="rbf_cnn_t3",
     title="The strongest attack on the reconstruction, on Madry's training and on no defense",
-    question="Which holds under its strongest attack?",
+    question="Which defense holds under its strongest attack?",
     paper="rbf_cnn",
     table="Table III (MNIST)",
     base=BASE,
@@ -87,20 +82,16 @@ TABLE_3 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, **QUICK_MADRY, **QUICK_LINF}, "paper": {**MNIST, **MNIST_MADRY}},
 )
-TABLE_3_CIFAR10 = TABLE_3.model_copy(
-    update={
-        "name": "rbf_cnn_t3_cifar10",
-        "table": "Table III (CIFAR-10)",
-        "scales": {
-            "quick": {**QUICK, **QUICK_MADRY, **QUICK_LINF},
-            "paper": {**CIFAR10, **CIFAR10_MADRY, "epochs": 600, "attack.*_linf.eps": 0.031},
-        },
-    }
+RBF_CNN_T3_CIFAR10 = on_other_data(
+    RBF_CNN_T3,
+    name="rbf_cnn_t3_cifar10",
+    table="Table III (CIFAR-10)",
+    paper={**CIFAR10, **CIFAR10_MADRY, "epochs": 600, "attack.*_linf.eps": 0.031},
 )
-TABLE_4 = Study(
+RBF_CNN_T4 = Study(
     name="rbf_cnn_t4",
-    title="Beyond the eps that was trained for",
-    question="Does it hold at a larger eps than it was trained for, where Madry's training breaks?",
+    title="At an eps larger than the one trained for",
+    question="Does the reconstruction hold at a larger eps than it was trained for, where Madry's training breaks?",
     paper="rbf_cnn",
     table="Table IV (MNIST)",
     base=BASE,
@@ -113,20 +104,16 @@ TABLE_4 = Study(
         "paper": {**MNIST, **MNIST_MADRY, "attack.*_linf.eps": (0.3, 0.35)},
     },
 )
-TABLE_4_CIFAR10 = TABLE_4.model_copy(
-    update={
-        "name": "rbf_cnn_t4_cifar10",
-        "table": "Table IV (CIFAR-10)",
-        "scales": {
-            "quick": {**QUICK, **QUICK_MADRY, **QUICK_LINF, "attack.*_linf.eps": (0.1, 0.12)},
-            "paper": {**CIFAR10, **CIFAR10_MADRY, "epochs": 600, "attack.*_linf.eps": (0.031, 0.05)},
-        },
-    }
+RBF_CNN_T4_CIFAR10 = on_other_data(
+    RBF_CNN_T4,
+    name="rbf_cnn_t4_cifar10",
+    table="Table IV (CIFAR-10)",
+    paper={**CIFAR10, **CIFAR10_MADRY, "epochs": 600, "attack.*_linf.eps": (0.031, 0.05)},
 )
-TABLE_5 = Study(
+RBF_CNN_T5 = Study(
     name="rbf_cnn_t5",
-    title="Attacks of other norms than the one that was trained for",
-    question="Does it hold under norms that neither it nor Madry's training was trained for?",
+    title="Attacks in other norms than the one trained for",
+    question="Does the reconstruction hold in norms that neither it nor Madry's training was trained for?",
     paper="rbf_cnn",
     table="Table V (MNIST)",
     base=BASE,
@@ -153,23 +140,19 @@ TABLE_5 = Study(
         "paper": {**MNIST, **MNIST_MADRY},
     },
 )
-TABLE_5_CIFAR10 = TABLE_5.model_copy(
-    update={
-        "name": "rbf_cnn_t5_cifar10",
-        "table": "Table V (CIFAR-10)",
-        "scales": {
-            "quick": {**QUICK, **QUICK_MADRY, **QUICK_L1_L2},
-            "paper": {**CIFAR10, **CIFAR10_MADRY, "epochs": 600, "attack.*_l1.eps": 20.0, "attack.*_l2.eps": 1.0},
-        },
-    }
+RBF_CNN_T5_CIFAR10 = on_other_data(
+    RBF_CNN_T5,
+    name="rbf_cnn_t5_cifar10",
+    table="Table V (CIFAR-10)",
+    paper={**CIFAR10, **CIFAR10_MADRY, "epochs": 600, "attack.*_l1.eps": 20.0, "attack.*_l2.eps": 1.0},
 )
-# The filters' noise is off: one draw for a whole batch would leave its samples dependent. The paper smooths rCNN with
-# .2 and rCNN+ with .3 on MNIST, all with .1 on CIFAR-10, and does not say of how many test images: 500 are Cohen's.
+# The filters' noise is off: one draw for a whole batch would make its samples dependent. The paper smooths rCNN with .2
+# and rCNN+ with .3 on MNIST, both with .1 on CIFAR-10. It gives no number of certified images; we take Cohen's 500.
 WITHOUT_NOISE = ({**RCNN, "inference.beta2": (0.0,)}, {**RCNN_PLUS, "inference.beta2": (0.0,)})
-TABLE_6 = Study(
+RBF_CNN_T6 = Study(
     name="rbf_cnn_t6",
     title="Certified accuracy of the smoothed reconstruction",
-    question="Can more be certified behind the reconstruction than without it?",
+    question="Can smoothing certify more images with the reconstruction than without it?",
     paper="rbf_cnn",
     table="Table VI (MNIST)",
     base=BASE,
@@ -182,26 +165,17 @@ TABLE_6 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, **QUICK_CERTIFIED}, "paper": {**MNIST, "examples": 500}},
 )
-TABLE_6_CIFAR10 = Study(
+RBF_CNN_T6_CIFAR10 = on_other_data(
+    RBF_CNN_T6,
     name="rbf_cnn_t6_cifar10",
-    title=TABLE_6.title,
-    question=TABLE_6.question,
-    paper="rbf_cnn",
     table="Table VI (CIFAR-10)",
-    base=BASE,
-    space=TABLE_6.space,
-    baseline=TABLE_6.baseline,
     measures={"certified_01": {**CERTIFIED, "sigma": 0.1, "eps": (0.25, 0.3, 0.35)}},
-    seeds=(0, 1),
-    scales={
-        "quick": {**QUICK, **QUICK_CERTIFIED},
-        "paper": {**CIFAR10, "epochs": 600, "examples": 500},
-    },
+    paper={**CIFAR10, "epochs": 600, "examples": 500},
 )
-TABLE_7 = Study(
+RBF_CNN_T7 = Study(
     name="rbf_cnn_t7",
     title="The noise of the filters at test time",
-    question="Does noise in the filters buy robustness, or only blind attacks that do not see it?",
+    question="Does noise in the filters buy robustness, or does it only blind attacks that do not see it?",
     paper="rbf_cnn",
     table="Table VII (MNIST)",
     base=BASE,
@@ -224,20 +198,16 @@ TABLE_7 = Study(
     seeds=(0, 1),
     scales={"quick": {**QUICK, **QUICK_L1_L2, "attack.*_linf.eps": 0.1}, "paper": MNIST},
 )
-TABLE_7_CIFAR10 = TABLE_7.model_copy(
-    update={
-        "name": "rbf_cnn_t7_cifar10",
-        "table": "Table VII (CIFAR-10)",
-        "scales": {
-            "quick": {**QUICK, **QUICK_L1_L2, "attack.*_linf.eps": 0.1},
-            "paper": {
-                **CIFAR10,
-                "epochs": 600,
-                "inference.beta2": (0.0, 1.5, 1.75),
-                "attack.*_linf.eps": 0.031,
-                "attack.*_l1.eps": 20.0,
-                "attack.*_l2.eps": 1.0,
-            },
-        },
-    }
+RBF_CNN_T7_CIFAR10 = on_other_data(
+    RBF_CNN_T7,
+    name="rbf_cnn_t7_cifar10",
+    table="Table VII (CIFAR-10)",
+    paper={
+        **CIFAR10,
+        "epochs": 600,
+        "inference.beta2": (0.0, 1.5, 1.75),
+        "attack.*_linf.eps": 0.031,
+        "attack.*_l1.eps": 20.0,
+        "attack.*_l2.eps": 1.0,
+    },
 )

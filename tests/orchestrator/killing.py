@@ -26,7 +26,7 @@ DRIVE = Path(__file__).with_name("drive.py")
 FINAL = ("checkpoints", "records", "crafted")
 GONE_SECONDS = 20.0  # that workers take to end after their driver; Ray's agents, which do not write, take 70
 STUDY_FILE = """\
-from search_spaces.study import Study, Transfer
+from search_spaces import Study, Transfer
 
 STUDY = Study(
     name="killed",

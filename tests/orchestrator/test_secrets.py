@@ -22,7 +22,7 @@ from s3_server import SECRET
 from orchestrator.storage.store import Store
 
 STUDY_FILE = """\
-from search_spaces.study import FloatRange, Study
+from search_spaces import FloatRange, Study
 
 STUDY = Study(
     name="secret",

@@ -1,9 +1,13 @@
 """Every named study expands at both scales, and says what it answers."""
 
+import importlib
+import pkgutil
+
 import numpy as np
 import pytest
 import torch
 
+import search_spaces
 from orchestrator.planning.plan import expand
 from orchestrator.searching.objectives import judged_by, objectives_of
 from orchestrator.searching.space import search_space
@@ -29,6 +33,13 @@ def test_it_names_its_question_its_paper_and_its_table(study):
     assert study.question.endswith("?")
     assert study.paper
     assert study.table
+
+
+@every_study
+def test_it_is_the_variable_of_its_name_in_capitals(study):
+    """So that a name on the command line is found in the source."""
+    modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(search_spaces.__path__, "search_spaces.")]
+    assert next(vars(module)[study.name.upper()] for module in modules if study.name.upper() in vars(module)) is study
 
 
 @every_study

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from search_spaces.study import FloatRange, IntRange, Study, Transfer
+from search_spaces import FloatRange, IntRange, Study, Transfer, on_other_data
 from trainables.attacks import ATTACKS
 
 PGD = {"name": "pgd", "eps": (0.1,)}
@@ -29,6 +29,19 @@ def test_a_study_equals_itself_read_from_json():
 def test_a_study_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         Study(**DATA).seeds = (1,)
+
+
+def test_the_same_question_on_other_data_keeps_what_it_is_not_given():
+    study = Study(**DATA, scales={"quick": {"epochs": 1}, "paper": {"epochs": 9}})
+    other = on_other_data(study, name="o", table="Table 2", paper={"epochs": 7}, seeds=(3,))
+    assert other.scales == {"quick": {"epochs": 1}, "paper": {"epochs": 7}}
+    assert (other.name, other.table, other.seeds) == ("o", "Table 2", (3,))
+    assert (other.title, other.attacks) == (study.title, study.attacks)
+
+
+def test_the_same_question_on_other_data_is_checked_like_any_study():
+    with pytest.raises(ValidationError, match="valid tuple"):
+        on_other_data(Study(**DATA), name="o", table="", quick={}, paper={}, space=({"network.width": 4},))
 
 
 @pytest.mark.parametrize(

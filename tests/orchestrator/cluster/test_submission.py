@@ -22,7 +22,7 @@ from trainables.errors import InputError
 
 WIDE = Resources(None, 2.0, 0.25, 8)
 OWN = """\
-from search_spaces.study import Study
+from search_spaces import Study
 
 MINE = Study(name="mine", title="Mine", base={"defense": "none"}, space=({"epochs": (1, 2)},))
 """

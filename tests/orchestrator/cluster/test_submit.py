@@ -34,7 +34,7 @@ TOKEN = "a-token-of-these-tests-0123456789"
 SECONDS = 300
 ASKS_FOR_TOKEN = "must be sent its token: set RAY_AUTH_MODE=token"
 STUDY = """\
-from search_spaces.study import Study
+from search_spaces import Study
 
 MINE = Study(
     name="mine",

@@ -26,7 +26,7 @@ COLUMNS, LINES = 100, 24
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("ROBUST_SWEEP", "MLFLOW", "RAY"))}
 
 STUDY_FILE = """\
-from search_spaces.study import Study
+from search_spaces import Study
 
 GOOD = Study(name="mine", title="Mine", base={"defense": "none"}, space=({},))
 GRID = Study(name="grid", title="Grid", base={"defense": "none"}, space=({"defense.psy": ("a", "b")},))

@@ -8,7 +8,7 @@ from search_spaces import STUDIES
 from trainables.errors import InputError
 
 GOOD = """\
-from search_spaces.study import Study
+from search_spaces import Study
 
 MINE = Study(name="mine", title="Mine", base={"defense": "none"}, space=({},))
 OTHER = 3
@@ -96,6 +96,12 @@ def test_what_is_not_there_is_refused_with_what_is(write, text, message):
         pytest.param("import json\n\njson.loads('')\n", "mine.py, line 3: JSONDecodeError: ", id="raises elsewhere"),
         pytest.param("x = 1\ny = (\n", "mine.py, line 2: SyntaxError: '(' was never closed", id="syntax"),
         pytest.param("import nothing_of_that_name\n", "mine.py, line 1: ModuleNotFoundError: No module", id="import"),
+        pytest.param(
+            GOOD.replace("search_spaces", "orchestrator.study"),
+            "mine.py, line 1: ModuleNotFoundError: No module named 'orchestrator.study'. "
+            "Study moved: write `from search_spaces import Study`",
+            id="import of before the move",
+        ),
         pytest.param(
             GOOD.replace("space=", "spce="),
             "mine.py, line 3: unknown key 'spce'. Did you mean 'space'? Known: attacks, base,",

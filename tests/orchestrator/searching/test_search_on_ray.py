@@ -88,7 +88,7 @@ def test_pruning_stops_a_training_early(ray_session, tmp_path):
 
 
 STUDY_FILE = """\
-from search_spaces.study import FloatRange, Study
+from search_spaces import FloatRange, Study
 
 STUDY = Study(
     name="killed",
