@@ -26,6 +26,7 @@ from rich.markup import escape
 
 from orchestrator.cluster.preflight import PORTS, check_token_file, refusal
 from orchestrator.cluster.submission import FILE, Submission
+from orchestrator.terminal_style import print_line
 from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
 
@@ -74,7 +75,7 @@ def submit(submission: Submission, *, address: str, console: Console, wait: bool
         stage(submission, Path(folder))
         about = {"study": submission.asked, "scale": submission.scale, "root": without_password(submission.root)}
         _send(client, {"submission_id": job, "runtime_env": {"working_dir": folder}, "metadata": about})
-    console.print(f"job     {job}", highlight=False, soft_wrap=True)
+    print_line(console, f"job     {job}")
     if not wait:
         _say_how_to_go_on(job, address, console)
         return 0
@@ -155,7 +156,7 @@ def _exit_code(details: Any, show: Callable[[str], Any]) -> int:
 def _say_how_to_go_on(job: str, address: str, console: Console) -> None:
     options = f"--address {shlex.quote(without_password(address))}"
     for what, command in (("follow", f"logs {options} --follow {job}"), ("stop  ", f"stop {options} {job}")):
-        console.print(f"{what}  ray job {command}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"{what}  ray job {command}", markup=False)
 
 
 def _client(address: str) -> JobSubmissionClient:

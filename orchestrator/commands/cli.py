@@ -26,6 +26,7 @@ from orchestrator.commands.options import (
     TrackingUri,
 )
 from orchestrator.commands.spread import spread
+from orchestrator.terminal_style import print_line
 
 app = typer.Typer(
     name="robust-sweep",
@@ -252,7 +253,7 @@ def report(
     if "all" in formats:
         console.print(terminal(summary, width=console.width))
     for location in write_files(expanded, store, files).values():
-        console.print(f"wrote {location}", highlight=False, soft_wrap=True)
+        print_line(console, f"wrote {location}")
 
 
 @app.command()
@@ -280,7 +281,7 @@ def main() -> None:
     try:
         app()
     except (InputError, RootError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        print_line(Console(stderr=True), f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(2)
 
 

@@ -15,6 +15,7 @@ from orchestrator.planning.plan import Plan, expand
 from orchestrator.planning.wording import as_text
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder
+from orchestrator.terminal_style import plain_table
 from search_spaces import STUDIES
 from search_spaces.study import SCALES
 from trainables.errors import InputError
@@ -24,7 +25,7 @@ from trainables.values import Frozen
 
 def studies_table() -> Table:
     """List the named studies with the size of each scale."""
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for heading in ("study", "question", "answers", *(f"{s}: models + evaluations" for s in SCALES)):
         table.add_column(heading, overflow="fold")
     for study in STUDIES.values():
@@ -50,7 +51,7 @@ def plan_view(plan: Plan, rest: Remainder) -> RenderableType:
 
 
 def _counts(plan: Plan, rest: Remainder) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("")
     for heading in ("in all", "cached", "to run"):
         table.add_column(heading, justify="right")
@@ -70,16 +71,14 @@ def _craftings(plan: Plan) -> tuple[Text, ...]:
 
 
 def _axes(plan: Plan) -> Table:
-    table = Table("axis", "varies", "values", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table("axis", "varies", "values")
     for axis in plan.axes:
         table.add_row(axis.key, axis.phase, Text(", ".join(map(as_text, axis.values))))
     return table
 
 
 def _rows(plan: Plan, rest: Remainder) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("row", "seed", "model", "trained", "evaluated"):
-        table.add_column(heading)
+    table = plain_table("row", "seed", "model", "trained", "evaluated")
     cells: dict[tuple[str, int], list[str]] = {}
     for (label, _, seed), fingerprint in plan.layout.items():
         cells.setdefault((label, seed), []).append(fingerprint)
@@ -169,7 +168,7 @@ def _settings(spec: Frozen) -> Table:
 def _history(history: list[dict[str, float]]) -> Table:
     names = list(history[0])
     names.insert(0, names.pop(names.index("epoch")))
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for name in names:
         table.add_column(name, justify="right")
     for metrics in history:
@@ -178,7 +177,7 @@ def _history(history: list[dict[str, float]]) -> Table:
 
 
 def _records(records: list[Record]) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for name in ("evaluation", "asked", "source", "eps", "correct", "of", "accuracy", "seconds"):
         table.add_column(name, justify="left" if name in ("evaluation", "asked", "source") else "right")
     for record in sorted(records, key=lambda r: (r.evaluation.source or "", _asked(r), r.eps)):

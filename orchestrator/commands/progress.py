@@ -18,6 +18,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.searching.history import SearchTrial
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
+from orchestrator.terminal_style import print_line
 
 SHOWN = ("loss", "validation_accuracy", "accuracy")
 ROWS = 12
@@ -169,7 +170,7 @@ class Progress:
             done = sum(t.ended if self._trials else t.done for t in self._counted())
             total = sum(t.total for t in self._counted())
             elapsed = time.monotonic() - self._start
-            self.console.print(f"{elapsed:6.0f} s  {done:3}/{total}  {text}", highlight=False, soft_wrap=True)
+            print_line(self.console, f"{elapsed:6.0f} s  {done:3}/{total}  {text}")
 
     def _panel(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))

@@ -24,6 +24,7 @@ from orchestrator.storage.store import Store
 from orchestrator.sweeping import sweep, tuner
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.sweeping.watch import SweepResult
+from orchestrator.terminal_style import print_line
 from orchestrator.tracking.book import is_current, parent_of
 from trainables.errors import InputError
 
@@ -108,7 +109,7 @@ def _publish_report(plan: Plan, store: Store, console: Console, *, again: bool) 
     console.print(terminal(summary, width=console.width))
     for kind, name in SHOWN_FILES:
         if name in files or is_there:
-            console.print(f"{kind}  {store.place(report_name(plan, name))}", highlight=False, soft_wrap=True)
+            print_line(console, f"{kind}  {store.place(report_name(plan, name))}")
     return files
 
 
@@ -121,11 +122,10 @@ def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -
         return
     console.print(f"[red]{len(failures)} trials failed[/]; the next run tries them again:")
     for name, failure in failures.items():
-        console.print(f"  {name}: {failure['error']}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
+        print_line(console, f"  {name}: {failure['error']}", markup=False)
+    print_line(
+        console,
         "by cause: robust-sweep status STUDY; a traceback: robust-sweep show FINGERPRINT; "
         "only these again: robust-sweep run STUDY --retry-failed",
         markup=False,
-        highlight=False,
-        soft_wrap=True,
     )

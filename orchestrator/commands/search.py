@@ -32,6 +32,7 @@ from orchestrator.searching.space import search_space
 from orchestrator.storage.store import Store
 from orchestrator.sweeping import sweep
 from orchestrator.sweeping.remainder import Remainder
+from orchestrator.terminal_style import print_line
 from orchestrator.tracking.book import Parent, is_current
 from orchestrator.uris import without_password
 from search_spaces.study import Study
@@ -170,7 +171,7 @@ def _publish_history(found: search.Search, history: History, store: Store, conso
     for name in SHOWN_FILES:
         if name in places:
             kind = "report" if name.endswith("html") else "plot  "
-            console.print(f"{kind}  {places[name]}", highlight=False, soft_wrap=True)
+            print_line(console, f"{kind}  {places[name]}")
     return files
 
 
@@ -183,7 +184,7 @@ def _say_where(found: search.Search, options: Options, uri: str, mlflow_error: s
             "run the same command again to go on"
         )
     else:
-        console.print(f"trials  {storage}", highlight=False, soft_wrap=True)
+        print_line(console, f"trials  {storage}")
         command = f"{installed('optuna-dashboard')} {shlex.quote(storage)}"
         console.print(f"        open them: {command}  (pip install 'robust-sweep[dashboard]')", markup=False)
     say_mlflow(uri, mlflow_error, console)

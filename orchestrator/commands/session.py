@@ -17,6 +17,7 @@ from orchestrator.cluster.preflight import tracking_refusal
 from orchestrator.commands.progress import Progress
 from orchestrator.planning.plan import Plan
 from orchestrator.storage.store import Store
+from orchestrator.terminal_style import print_line
 from orchestrator.tracking.book import Parent, default_uri
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.uris import check_uri, without_password
@@ -81,10 +82,10 @@ def say_mlflow(uri: str, error: str | None, console: Console) -> None:
             "store, and the next run writes what is missing"
         )
         return
-    console.print(f"MLflow  {shown}", highlight=False, soft_wrap=True)
+    print_line(console, f"MLflow  {shown}")
     if uri.startswith("sqlite:"):
         command = f"{installed('mlflow')} ui --backend-store-uri {shlex.quote(shown)}"
-        console.print(f"        open it: {command}", highlight=False, soft_wrap=True)
+        print_line(console, f"        open it: {command}")
 
 
 def installed(name: str) -> str:

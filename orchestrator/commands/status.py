@@ -15,6 +15,7 @@ from rich.text import Text
 from orchestrator.planning.plan import Plan
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
+from orchestrator.terminal_style import plain_table
 
 EXAMPLES = 3
 WHAT_TO_DO = {
@@ -70,7 +71,7 @@ def _pattern(message: str) -> str:
 
 
 def _counts(rest: Remainder, failed: Remainder) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for heading in ("", "done", "failed", "left"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, done, broken, left in (
