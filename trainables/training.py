@@ -20,6 +20,7 @@ from trainables.defenses import DEFENSES, Defense
 from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.batches import Batches
 from trainables.fitting.task import Task
+from trainables.metrics import EPOCH, PREPARE_SECONDS, SECONDS, VALIDATION_ACCURACY
 from trainables.runtime.failures import DivergedError
 from trainables.runtime.randomness import current, resumed, seeded
 from trainables.specs import TrainingSpec
@@ -64,12 +65,12 @@ class TrainingRun:
             raise DivergedError(metrics, epoch=epoch, last=last)
         validation = evaluate_clean(self.defense.model, *self._validation)
         metrics |= {
-            "validation_accuracy": float(validation.correct.mean()),
-            "seconds": seconds,
-            "epoch": epoch,
+            VALIDATION_ACCURACY: float(validation.correct.mean()),
+            SECONDS: seconds,
+            EPOCH: epoch,
         }
         if epoch == 1:
-            metrics["prepare_seconds"] = self._prepare_seconds
+            metrics[PREPARE_SECONDS] = self._prepare_seconds
         self.history.append(metrics)
         return metrics
 
@@ -92,7 +93,7 @@ class TrainingRun:
         patience = self.spec.optimisation.patience
         if patience is None or not self.history:
             return False
-        accuracies = [metrics["validation_accuracy"] for metrics in self.history]
+        accuracies = [metrics[VALIDATION_ACCURACY] for metrics in self.history]
         return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= patience
 
 

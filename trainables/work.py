@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Do a unit of work in plain torch: train one model, or answer the evaluations that attack one."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ from trainables.evaluation.transferred import craft, evaluate_transferred
 from trainables.measures import measured
 from trainables.measures.spec import MeasureSpec
 from trainables.results import Record, Shelf
+from trainables.runtime.memory import let_go
 from trainables.runtime.provenance import provenance
 from trainables.runtime.randomness import seeded
 from trainables.runtime.statetree import pack, unpack
-from trainables.specs import EvaluationSpec, TrainingSpec
+from trainables.specs import EvaluationSpec
 from trainables.training import TrainingRun, build, on_device
+from trainables.units import EvaluateUnit, Probe, StepResult, TrainUnit, Work
 
 logger = logging.getLogger(__name__)
-Result = dict[str, Any]
 MODELS_KEPT = 4
 
 
 @dataclass
 class Bench:
-    """What a worker process keeps between units: the store, the datasets and the last few models."""
+    """What a worker process keeps between units: the store, the datasets and the models used last."""
 
     store: Shelf
-    datasets: Mapping[str, Any]  # DatasetSpec.key -> ObjectRef of Splits
+    datasets: Mapping[str, Any]  # DatasetSpec.key -> Splits, or Ray's reference to them
     state_seconds: float
     device_type: str  # "cuda" for trials that reserve GPUs
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # the driver's keys to the store
-    fetch: Callable[[Any], Any] = lambda splits: splits  # of what `datasets` holds: Ray's get, where it is references
+    fetch: Callable[[Any], Any] = lambda splits: splits  # makes Splits of what `datasets` holds
     _splits: dict[str, Splits] = field(default_factory=dict)
     _models: dict[str, tuple[Defense, Splits]] = field(default_factory=dict)
     _crafted: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class Bench:
         return torch.device(self.device_type)
 
     def splits(self, spec: DatasetSpec) -> Splits:
-        """Return a dataset; its arrays lie in Ray's object store and are not copied."""
+        """Return a dataset; its arrays may be those of Ray's object store, which are not copied."""
         if spec.key not in self._splits:
             self._splits[spec.key] = self.fetch(self.datasets[spec.key])
         return self._splits[spec.key]
@@ -73,7 +74,7 @@ class Bench:
         return self._crafted[name]
 
     def clean(self, spec: EvaluationSpec, model: nn.Module, images: torch.Tensor) -> Clean:
-        """Return what a model makes of unattacked images; computed once for all attacks on it."""
+        """Return a model's predictions on unattacked images; computed once for all attacks on it."""
         inference = json.dumps(dict(spec.inference), sort_keys=True)
         key = spec.model, inference, spec.split, spec.examples, spec.seed
         if key not in self._clean:
@@ -84,25 +85,33 @@ class Bench:
         return self._clean[key]
 
     def model(self, fingerprint: str) -> tuple[Defense, Splits]:
-        """Return a trained model and its dataset; load it unless it is among the last few."""
+        """Return a trained model and its dataset; load it unless it is among the ones used last."""
         if fingerprint not in self._models:
             checkpoint = self.store.load_checkpoint(fingerprint)
             splits = self.splits(checkpoint.spec.dataset)
             defense = build(checkpoint.spec, splits, self.device)
             defense.model.load_state_dict(checkpoint.tensors)
             self._models[fingerprint] = defense, splits
-        self._models[fingerprint] = self._models.pop(fingerprint)  # the last used stands last
+        self._models[fingerprint] = self._models.pop(fingerprint)  # the one used last comes last
         while len(self._models) > MODELS_KEPT:
             del self._models[next(iter(self._models))]
         return self._models[fingerprint]
 
 
-def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
-    """Train one TrainingSpec from where the store has it; yield each epoch's metrics, and what a probe measures."""
-    spec = TrainingSpec.model_validate_json(config["spec"])
+def perform(work: Work, bench: Bench) -> Iterator[StepResult]:
+    """Do a unit's work step by step, with the memory free that no unit needs any more."""
+    if isinstance(work, TrainUnit):
+        bench.forget()
+    let_go(bench.device)
+    yield from train(work, bench) if isinstance(work, TrainUnit) else evaluate(work, bench)
+
+
+def train(unit: TrainUnit, bench: Bench) -> Iterator[StepResult]:
+    """Train one model from where the store has it; yield each epoch's metrics, and what a probe measures."""
+    spec = unit.spec
     if bench.store.has("checkpoints", spec.fingerprint):  # a worker died after it, or another driver had it too
         bench.store.delete("states", spec.fingerprint)
-        yield {"metrics": bench.store.load_history(spec.fingerprint)[1][-1], "done": True}
+        yield StepResult(bench.store.load_history(spec.fingerprint)[1][-1], is_done=True)
         return
     run = TrainingRun(spec, bench.splits(spec.dataset), bench.device)
     if (state := bench.store.load_state(spec.fingerprint)) is not None:
@@ -115,44 +124,43 @@ def train(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
         if time.monotonic() - saved >= bench.state_seconds:
             _keep_state(run, bench)
             saved = time.monotonic()
-        yield {"metrics": metrics, "probed": _probed(run, config.get("probe"), bench), "done": False}
+        yield StepResult(metrics, probed=_probed(run, unit.probe, bench))
     bench.store.save_checkpoint(spec, run.defense.model.state_dict(), run.history, provenance(bench.device))
     bench.store.delete("states", spec.fingerprint)
-    yield {"metrics": run.history[-1], "done": True}
+    yield StepResult(run.history[-1], is_done=True)
 
 
 def _keep_state(run: TrainingRun, bench: Bench) -> None:
-    """Save where a training is; that it could not be saved now must not end it."""
+    """Save how far a training is; a store that fails for the moment must not end it."""
     try:
         bench.store.save_state(run.spec.fingerprint, *pack(run.state()))
     except OSError:
         logger.warning("the state of %s could not be saved", run.spec.fingerprint, exc_info=True)
 
 
-def _probed(run: TrainingRun, probe: dict[str, Any] | None, bench: Bench) -> float | None:
+def _probed(run: TrainingRun, probe: Probe | None, bench: Bench) -> float | None:
     """Return the mean accuracy of a probe's evaluation if it is due after this epoch; the training does not notice."""
-    if probe is None or len(run.history) not in probe["epochs"]:
+    if probe is None or len(run.history) not in probe.epochs:
         return None
-    spec = EvaluationSpec.model_validate_json(probe["evaluation"])
+    spec = probe.evaluation
     with seeded(spec.seed, bench.device):
         outcomes = _direct(spec, run.defense, bench.splits(run.spec.dataset), bench, is_trained=False)
     return float(np.mean([outcome.correct.mean() for outcome in outcomes]))
 
 
-def evaluate(config: dict[str, Any], bench: Bench) -> Iterator[Result]:
-    """Evaluate specs that attack one model, but those that the store has by now; yield after each."""
-    specs = [EvaluationSpec.model_validate_json(text) for text in config["evaluations"]]
-    for number, spec in enumerate(specs, 1):
+def evaluate(unit: EvaluateUnit, bench: Bench) -> Iterator[StepResult]:
+    """Answer each evaluation that the store does not have by now; yield after each."""
+    for number, spec in enumerate(unit.specs, 1):
         if bench.store.has("records", spec.fingerprint):  # a worker died after it, or another driver had it too
             last = bench.store.load_records(spec.fingerprint)[-1]
         else:
             last = _recorded(spec, bench)[-1]
-        yield {"metrics": _headline(spec, last), "done": number == len(specs)}
+        yield StepResult(_headline(spec, last), is_done=number == len(unit.specs))
 
 
 def _recorded(spec: EvaluationSpec, bench: Bench) -> list[Record]:
-    """Evaluate a spec and put its records into the store."""
-    with seeded(spec.seed, bench.device):  # what a stochastic defense draws
+    """Answer an evaluation and put its records into the store."""
+    with seeded(spec.seed, bench.device):  # for the draws of a stochastic defense
         outcomes = _outcomes(spec, bench)
     known = provenance(bench.device)
     records = [Record(spec, **vars(outcome), provenance=known) for outcome in outcomes]
@@ -175,7 +183,7 @@ def _headline(spec: EvaluationSpec, last: Record) -> dict[str, float]:
 def _direct(
     spec: EvaluationSpec, defense: Defense, splits: Splits, bench: Bench, *, is_trained: bool = True
 ) -> list[Outcome]:
-    """Evaluate a model; what one that `is_trained` makes of the images as they are is kept for its other attacks."""
+    """Evaluate a model; the clean predictions of one that `is_trained` are kept for its other attacks."""
     images, labels = _examples(spec, splits, bench)
     inference = defense.Inference.model_validate(spec.inference)
     model = defense.view("default", inference)
@@ -189,7 +197,7 @@ def _direct(
 
 
 def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
-    """Judge a target on its source's examples, crafting these first if no target before it has."""
+    """Judge a target on its source's examples; craft these first if no earlier target did."""
     assert spec.attack is not None
     assert spec.source is not None
     target, splits = bench.model(spec.model)
@@ -220,6 +228,3 @@ def _measured(spec: EvaluationSpec, measure: MeasureSpec, bench: Bench) -> Outco
 def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:
     images, labels = on_device(splits.test if spec.split == "test" else splits.validation, bench.device)
     return images[: spec.examples], labels[: spec.examples]
-
-
-WORK = {"train": train, "evaluate": evaluate}

@@ -19,6 +19,7 @@ from orchestrator.terminal_style import plain_table
 from search_spaces import STUDIES
 from search_spaces.study import SCALES
 from trainables.errors import InputError
+from trainables.metrics import EPOCH
 from trainables.results import Record
 from trainables.values import Frozen
 
@@ -167,7 +168,7 @@ def _settings(spec: Frozen) -> Table:
 
 def _history(history: list[dict[str, float]]) -> Table:
     names = list(history[0])
-    names.insert(0, names.pop(names.index("epoch")))
+    names.insert(0, names.pop(names.index(EPOCH)))
     table = plain_table()
     for name in names:
         table.add_column(name, justify="right")

@@ -19,8 +19,9 @@ from orchestrator.searching.history import SearchTrial
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
 from orchestrator.terminal_style import print_line
+from trainables.metrics import VALIDATION_ACCURACY
 
-SHOWN = ("loss", "validation_accuracy", "accuracy")
+SHOWN = ("loss", VALIDATION_ACCURACY, "accuracy")
 ROWS = 12
 
 

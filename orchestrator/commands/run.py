@@ -49,7 +49,7 @@ def run_study(
 ) -> int:
     """Run what is missing, write the report, bring MLflow up to date; return the process's exit code.
 
-    `retry_failed` runs only what was tried before and failed; `state_seconds` is as of `sweep.run`.
+    `retry_failed` runs only what was tried before and failed; `state_seconds` is as of `sweep.run_plan`.
     """
     resources.check()
     uri = checked_uri(tracking_uri, store)
@@ -67,7 +67,7 @@ def run_study(
     warn_of_mlflow(uri, console)
     with open_session(parent_of(plan), [plan], store, uri, console) as session:
         with session.progress:
-            result = sweep.run(
+            result = sweep.run_plan(
                 plan,
                 store,
                 datasets,

@@ -124,7 +124,7 @@ def run_search(
     with open_session(parent, plans, store, uri, console) as session:
         with session.progress as progress:
             progress.search(options.trials - found.done)
-            result = search.run(
+            result = search.run_trials(
                 found,
                 datasets,
                 resources=resources,

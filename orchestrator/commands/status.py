@@ -16,17 +16,18 @@ from orchestrator.planning.plan import Plan
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.terminal_style import plain_table
+from trainables.runtime.failures import BAD_INPUT, BUG, DIVERGED, NO_MODEL, NODE_LOST, OUT_OF_MEMORY, PROCESS_DIED
 
 EXAMPLES = 3
 WHAT_TO_DO = {
-    "out of memory": "give a trial more: fewer at once (--max-concurrent), a larger --gpus-per-trial or "
+    OUT_OF_MEMORY: "give a trial more: fewer at once (--max-concurrent), a larger --gpus-per-trial or "
     "--gpu-memory-per-trial, a smaller batch",
-    "diverged": "lower optimisation.lr, or look at the history: robust-sweep show FINGERPRINT",
-    "bad input": "the settings and the data do not fit: the message says which",
-    "process died": "the log says why; run again to go on from the last saved epoch",
-    "node lost": "the machines went, not the unit; run again to go on from the last saved epoch",
-    "no model": "follows from the failed trainings above",
-    "bug": "not the settings' fault: the traceback says where",
+    DIVERGED: "lower optimisation.lr, or look at the history: robust-sweep show FINGERPRINT",
+    BAD_INPUT: "the settings and the data do not fit: the message says which",
+    PROCESS_DIED: "the log says why; run again to go on from the last saved epoch",
+    NODE_LOST: "the machines went, not the unit; run again to go on from the last saved epoch",
+    NO_MODEL: "follows from the failed trainings above",
+    BUG: "not the settings' fault: the traceback says where",
 }
 
 
@@ -57,12 +58,12 @@ def causes(failures: Mapping[str, Mapping[str, Any]]) -> list[Cause]:
     """Group failures, by fingerprint, that share their class and their message up to its numbers; largest first."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for fingerprint, failure in failures.items():
-        groups[failure.get("class", "bug"), _pattern(failure["error"])].append(fingerprint)
+        groups[failure.get("class", BUG), _pattern(failure["error"])].append(fingerprint)
     found = [
         Cause(kind, failures[units[0]]["error"], tuple(units), failures[units[0]].get("log", ""))
         for (kind, _), units in groups.items()
     ]
-    return sorted(found, key=lambda cause: (cause.kind == "no model", -len(cause.units)))
+    return sorted(found, key=lambda cause: (cause.kind == NO_MODEL, -len(cause.units)))
 
 
 def _pattern(message: str) -> str:

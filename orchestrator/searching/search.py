@@ -28,13 +28,14 @@ from orchestrator.storage.store import Store
 from orchestrator.sweeping import tuner
 from orchestrator.sweeping.remainder import Remainder, remainder
 from orchestrator.sweeping.schedule import Peers, Schedule
-from orchestrator.sweeping.units import Probe, Unit, fingerprints
+from orchestrator.sweeping.units import Unit
 from orchestrator.sweeping.watch import Listener, SweepResult, Watch, tell
 from orchestrator.uris import scrubbed, without_password
 from search_spaces.study import Study
 from trainables.data.splits import Splits
 from trainables.errors import InputError
 from trainables.specs import EvaluationSpec
+from trainables.units import Probe
 
 logger = logging.getLogger(__name__)
 FIRST_RUNG = 8  # a training is probed after an eighth of the epochs, and whenever they have doubled since
@@ -57,7 +58,7 @@ def open_search(space: SearchSpace, objectives: Sequence[Objective], options: Op
     return Search(space, objectives, options, store, ledger, corners)
 
 
-def run(
+def run_trials(
     search: Search,
     datasets: Mapping[str, Splits],
     *,
@@ -68,7 +69,7 @@ def run(
 ) -> SweepResult:
     """Try points until the search has its trials; `told` hears of every one that ends.
 
-    Arguments are as of `sweep.run`.
+    Arguments are as of `sweep.run_plan`.
     """
     resources.check()
     if not search.wants_more:
@@ -159,11 +160,12 @@ class Search:
 
     def gives_up(self, name: str, *, epoch: int, value: float) -> bool:
         with self._guarded():
-            owners = [live for live in self._live if name in live.pending]
+            (model,) = self._schedule.units[name].fingerprints
+            owners = [live for live in self._live if model in live.pending]
             owners[0].facts["probed"][epoch] = value
             if self.ledger.prunes(owners[0].trial, epoch=epoch, value=value):
                 self._schedule.finish(name, error="given up")
-                self.store.delete("states", name)
+                self.store.delete("states", model)
                 for live in owners:
                     self._end(live, "pruned")
                 return True
@@ -237,11 +239,13 @@ class Search:
         for fingerprint in rest.fingerprints & self._failures:
             self.store.delete("failures", fingerprint)
         units = self._schedule.add(rest, probe=self._probe(plan))
-        self._work |= {unit.name: frozenset(fingerprints(unit)) for unit in units}
+        self._work |= {unit.name: frozenset(unit.fingerprints) for unit in units}
         tell(self._listeners, "begin", plan, rest, units, self._slots)
 
     def _probe(self, plan: Plan) -> Probe | None:
-        return None if self.options.pruner == NO_PRUNER else Probe(probe_of(self.objectives[0], plan), self._rungs)
+        if self.options.pruner == NO_PRUNER:
+            return None
+        return Probe(evaluation=probe_of(self.objectives[0], plan), epochs=self._rungs)
 
     def _end(self, live: Live, state: State, *, error: str = "") -> None:
         values = values_of(self.objectives, live.plan, self.store) if state == "complete" else []

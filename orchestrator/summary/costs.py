@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from orchestrator.planning.plan import Plan
 from orchestrator.storage.store import Store
 from orchestrator.summary.estimate import Estimate, estimated
+from trainables.metrics import PREPARE_SECONDS, SECONDS
 from trainables.results import Story
 
 
@@ -87,8 +88,8 @@ def training_costs(plan: Plan, store: Store) -> Costs | None:
 
 def _cost(story: Story) -> Cost:
     _, history, _ = story
-    mean = statistics.fmean(metrics["seconds"] for metrics in history)
-    return Cost(len(history), mean, history[0]["prepare_seconds"])
+    mean = statistics.fmean(metrics[SECONDS] for metrics in history)
+    return Cost(len(history), mean, history[0][PREPARE_SECONDS])
 
 
 def _hardware(story: Story) -> str:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from orchestrator.sweeping.remainder import Remainder
-from orchestrator.sweeping.units import Probe, Unit, _evaluations, fingerprints
+from orchestrator.sweeping.units import Unit, evaluation_units, training_unit
 from trainables.specs import EvaluationSpec
+from trainables.units import EvaluateUnit, Probe
 
 LOOK_AGAIN_SECONDS = 1.0  # at what peers have under way
 
@@ -81,10 +82,9 @@ class Schedule:
         """Take on more work, less what is under way; return its units. `probe` goes with its trainings."""
         under_way = {s.fingerprint for u in self.units.values() if u.name not in self._ended for s in u.specs}
         self._trained |= rest.trained
-        trainings = [Unit(s.fingerprint, s, probe=probe) for s in rest.trainings if s.fingerprint not in under_way]
-        evaluations = list(
-            _evaluations([e for e in rest.evaluations if e.fingerprint not in under_way], self._slots, self._numbers)
-        )
+        trainings = [training_unit(s, probe=probe) for s in rest.trainings if s.fingerprint not in under_way]
+        left = [e for e in rest.evaluations if e.fingerprint not in under_way]
+        evaluations = list(evaluation_units(left, self._slots, self._numbers))
         added = [*trainings, *evaluations]
         self.units |= {unit.name: unit for unit in added}
         self._ended -= {unit.name for unit in added}
@@ -108,7 +108,7 @@ class Schedule:
                 unit = self._left_of(queue.popleft())
                 if unit is None:
                     continue
-                if self._peers.take(fingerprints(unit)):
+                if self._peers.take(unit.fingerprints):
                     return unit
                 queue.append(unit)
         if self.is_ready:  # all of it is under way elsewhere
@@ -123,11 +123,11 @@ class Schedule:
 
     def _left_of(self, unit: Unit) -> Unit | None:
         """Return a unit less what peers have finished; None if that is all of it."""
-        done = self._peers.done(fingerprints(unit))
+        done = self._peers.done(unit.fingerprints)
         if not done:
             return unit
         if left := tuple(spec for spec in unit.evaluations if spec.fingerprint not in done):
-            self.units[unit.name] = replace(unit, evaluations=left)
+            self.units[unit.name] = replace(unit, work=EvaluateUnit(specs=left))
             return self.units[unit.name]
         self.finish(unit.name)
         self._on_done_elsewhere(unit)
@@ -148,7 +148,7 @@ class Schedule:
         Return the evaluations that can now never run, for want of its model.
         """
         self._ended.add(name)
-        self._peers.release(fingerprints(self.units[name]))
+        self._peers.release(self.units[name].fingerprints)
         model = self.units[name].training
         if model is None:
             return []
@@ -170,7 +170,7 @@ class Schedule:
             lost += [e for e in unit.evaluations if e not in kept]
             del self._waiting[unit.name]
             if kept:
-                self.units[unit.name] = self._waiting[unit.name] = replace(unit, evaluations=kept)
+                self.units[unit.name] = self._waiting[unit.name] = replace(unit, work=EvaluateUnit(specs=kept))
             else:
                 del self.units[unit.name]
         return lost

@@ -31,7 +31,7 @@ from trainables.training import build
 THIS_MACHINE = Resources()
 
 
-def run(
+def run_plan(
     plan: Plan,
     store: Store,
     datasets: Mapping[str, Splits],

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Ray Tune around a watch: units go in as trials, and what Tune reports of them comes out as the watch's events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from orchestrator.sweeping.watch import Source, SweepResult, Watch
 from trainables import work
 from trainables.data.splits import Splits
 from trainables.runtime.failures import class_of_dead_process
+from trainables.units import config_of, name_in, result_in
 
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
 STATE_SECONDS = 20.0
@@ -40,14 +41,14 @@ def fit(
     device = "cuda" if resources.gpus_per_trial else "cpu"
     _keep_keys_out_of_logs()
     bench = work.Bench(watch.store.patient(), shared, state_seconds, device, driver_keys())
-    unit = tune.with_resources(
-        tune.with_parameters(trainable.Unit, bench=bench),
+    prepared = tune.with_resources(
+        tune.with_parameters(trainable.UnitTrainable, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
     # Tune's own files, which nobody reads, are pickles, and lie where they cost an object store no requests.
     with tempfile.TemporaryDirectory(prefix="robust-sweep-", ignore_cleanup_errors=True) as aside:
         tuner = tune.Tuner(
-            unit,
+            prepared,
             tune_config=tune.TuneConfig(
                 search_alg=_searcher(watch.source),
                 num_samples=-1,
@@ -58,7 +59,7 @@ def fit(
             run_config=tune.RunConfig(
                 storage_path=aside,
                 verbose=0,
-                stop=lambda _, result: watch.stops(result["config"], result),
+                stop=lambda _, reported: watch.stops(name_in(reported["config"]), result_in(reported)),
                 callbacks=[_callback(watch)],
                 failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -88,7 +89,7 @@ def _searcher(source: Source) -> Any:
         def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
             unit = source.take()
             if unit is not None:
-                return unit.config()
+                return config_of(unit.name, unit.work)
             return Searcher.FINISHED if source.exhausted else None
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -109,15 +110,15 @@ def _callback(watch: Watch) -> Any:
 
     class Forward(tune.Callback):
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-            watch.on_start(trial.config)
+            watch.on_start(name_in(trial.config))
 
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
         ) -> None:
-            watch.on_result(trial.config, result)
+            watch.on_result(name_in(trial.config), result_in(result))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-            watch.on_death(trial.config, _process_failure(trial))
+            watch.on_death(name_in(trial.config), _process_failure(trial))
 
     return Forward()
 

@@ -1,20 +1,12 @@
-"""TODO: one line."""
+"""A unit: one trial's work before Ray Tune has it, under a name of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from trainables.specs import EvaluationSpec, TrainingSpec
-
-
-@dataclass(frozen=True)
-class Probe:
-    """An evaluation of a model while it is trained, after each of `epochs`, by which a search may give it up."""
-
-    evaluation: EvaluationSpec
-    epochs: tuple[int, ...]
+from trainables.units import EvaluateUnit, Probe, TrainUnit, Work
 
 
 @dataclass(frozen=True)
@@ -22,9 +14,16 @@ class Unit:
     """One trial's work: a training, or evaluations that attack one model. `name` is unique in a sweep."""
 
     name: str
-    training: TrainingSpec | None = None
-    evaluations: tuple[EvaluationSpec, ...] = ()
-    probe: Probe | None = None
+    work: Work
+
+    @property
+    def training(self) -> TrainingSpec | None:
+        """The model that is trained, if the unit is a training."""
+        return self.work.spec if isinstance(self.work, TrainUnit) else None
+
+    @property
+    def evaluations(self) -> tuple[EvaluationSpec, ...]:
+        return self.work.specs if isinstance(self.work, EvaluateUnit) else ()
 
     @property
     def specs(self) -> tuple[TrainingSpec | EvaluationSpec, ...]:
@@ -35,30 +34,19 @@ class Unit:
         """Fingerprints of the models that must be trained before."""
         return frozenset(f for e in self.evaluations for f in (e.model, e.crafted_on))
 
-    def config(self) -> dict[str, Any]:
-        """Return what Tune sends to the worker: names and JSON only."""
-        if self.training:
-            config: dict[str, Any] = {"unit": self.name, "kind": "train", "spec": self.training.model_dump_json()}
-            if self.probe:
-                config["probe"] = {
-                    "evaluation": self.probe.evaluation.model_dump_json(),
-                    "epochs": list(self.probe.epochs),
-                }
-            return config
-        return {
-            "unit": self.name,
-            "kind": "evaluate",
-            "evaluations": [spec.model_dump_json() for spec in self.evaluations],
-        }
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """What the unit will put into the store."""
+        return tuple(spec.fingerprint for spec in self.specs)
 
 
-def fingerprints(unit: Unit) -> tuple[str, ...]:
-    """Return what a unit will put into the store."""
-    return tuple(spec.fingerprint for spec in unit.specs)
+def training_unit(spec: TrainingSpec, *, probe: Probe | None = None) -> Unit:
+    """Return the unit that trains a model; its name is the model's fingerprint."""
+    return Unit(spec.fingerprint, TrainUnit(spec=spec, probe=probe))
 
 
-def _evaluations(specs: Iterable[EvaluationSpec], slots: int, numbers: Iterator[int]) -> Iterable[Unit]:
-    """Group evaluations by what is attacked, and whether the result is judged elsewhere.
+def evaluation_units(specs: Iterable[EvaluationSpec], slots: int, numbers: Iterator[int]) -> Iterable[Unit]:
+    """Group evaluations by the attacked model, a transfer's by its source; number the units so that names differ.
 
     One group loads its model once and crafts a transfer source's examples once. Where there are fewer groups than
     slots, white-box groups are split, an evaluation a unit, so that no slot idles.
@@ -71,4 +59,4 @@ def _evaluations(specs: Iterable[EvaluationSpec], slots: int, numbers: Iterator[
         alone = not transfer and len(groups) < slots
         for part in ([s] for s in grouped) if alone else [grouped]:
             kind = "transfer" if transfer else "evaluate"
-            yield Unit(f"{kind}-{model}-{next(numbers)}", evaluations=tuple(part))
+            yield Unit(f"{kind}-{model}-{next(numbers)}", EvaluateUnit(specs=tuple(part)))

@@ -12,8 +12,10 @@ from orchestrator.planning.plan import Plan
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
+from trainables.metrics import EPOCH
 from trainables.runtime.failures import NO_MODEL, NODE_LOST
 from trainables.specs import EvaluationSpec
+from trainables.units import StepResult
 
 logger = logging.getLogger(__name__)
 NODE_RETRIES = 5  # of a unit; one that takes its node down with it must not take all of them
@@ -112,51 +114,50 @@ class Watch:
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()  # Tune pickles its callbacks into a file that nobody reads
 
-    def on_start(self, config: Mapping[str, Any]) -> None:
-        self.running.add(config["unit"])
-        tell(self.listeners, "started", self.source.units[config["unit"]])
+    def on_start(self, name: str) -> None:
+        self.running.add(name)
+        tell(self.listeners, "started", self.source.units[name])
 
-    def stops(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    def stops(self, name: str, result: StepResult) -> bool:
         """Whether to end a training early; Tune asks before it tells `on_result` of the same result."""
-        name, value = config["unit"], result.get("probed")
-        if self.pruner is None or value is None:
+        if self.pruner is None or result.probed is None:
             return False
         before = dict(self.source.units)
-        if self.pruner.gives_up(name, epoch=result["metrics"]["epoch"], value=value):
+        if self.pruner.gives_up(name, epoch=int(result.metrics[EPOCH]), value=result.probed):
             self._given_up.add(name)
             for lost in before.keys() - self.source.units.keys():
                 tell(self.listeners, "given_up", before[lost])
         return name in self._given_up
 
-    def on_result(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        unit = self.source.units[config["unit"]]
-        if "failure" in result:
-            self.on_failure(config, result["failure"])
+    def on_result(self, name: str, result: StepResult) -> None:
+        unit = self.source.units[name]
+        if result.failure is not None:
+            self.on_failure(name, result.failure)
             return
-        self.result.gpu_peak_mib = max(self.result.gpu_peak_mib, result.get("gpu_peak_mib", 0))
-        tell(self.listeners, "progressed", unit, result["metrics"])
+        self.result.gpu_peak_mib = max(self.result.gpu_peak_mib, result.gpu_peak_mib)
+        tell(self.listeners, "progressed", unit, result.metrics)
         if unit.name in self._given_up:
             self.running.discard(unit.name)
             tell(self.listeners, "given_up", unit)
-        elif result["done"]:
+        elif result.is_done:
             self.result.done += 1
             self.running.discard(unit.name)
             self.source.finish(unit.name)
             tell(self.listeners, "finished", unit)
 
-    def on_death(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
-        """Hand a unit out again whose node was lost; else its process died too often, and it has failed."""
-        name = config["unit"]
+    def on_death(self, name: str, failure: Mapping[str, Any]) -> None:
+        """Hand a unit out again if its node was lost; otherwise its process died too often, and it has failed."""
         if failure["class"] == NODE_LOST and self._nodes_lost[name] < NODE_RETRIES:
             self._nodes_lost[name] += 1
             self.running.discard(name)
             self.source.retry(name, after=REST_SECONDS)
         else:
-            self.on_failure(config, failure)
+            self.on_failure(name, failure)
 
-    def on_failure(self, config: Mapping[str, Any], failure: Mapping[str, Any]) -> None:
+    def on_failure(self, name: str, failure: Mapping[str, Any]) -> None:
+        """Note that a unit has failed, and with it the evaluations that needed its model."""
         units = dict(self.source.units)
-        unit = units[config["unit"]]
+        unit = units[name]
         self.result.failures[unit.name] = failure
         self.running.discard(unit.name)
         lost = self.source.finish(unit.name, error=str(failure["error"]))
@@ -168,5 +169,5 @@ class Watch:
             except Exception:  # an exception here would end the whole experiment
                 logger.exception("the failure of %s could not be stored", fingerprint)
         tell(self.listeners, "failed", unit, failure)
-        for name in units.keys() - self.source.units.keys():
-            tell(self.listeners, "failed", units[name], why)
+        for other in units.keys() - self.source.units.keys():
+            tell(self.listeners, "failed", units[other], why)

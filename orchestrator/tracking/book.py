@@ -28,6 +28,7 @@ from orchestrator.planning.wording import as_text
 from orchestrator.storage.store import Store
 from orchestrator.uris import without_password
 from search_spaces.study import CLEAN, Study
+from trainables.metrics import EPOCH
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 if TYPE_CHECKING:
@@ -136,10 +137,10 @@ class Book:
         """Log the epochs of a model that are not logged yet."""
         run = self._child(model)
         done = int(run.data.tags.get(EPOCHS, 0))
-        new = [metrics for metrics in history if metrics["epoch"] > done]
+        new = [metrics for metrics in history if metrics[EPOCH] > done]
         if new:
-            points = [(k, v, int(m["epoch"])) for m in new for k, v in m.items() if k != "epoch"]
-            self._log(run, points, {EPOCHS: str(int(new[-1]["epoch"]))})
+            points = [(k, v, int(m[EPOCH])) for m in new for k, v in m.items() if k != EPOCH]
+            self._log(run, points, {EPOCHS: str(int(new[-1][EPOCH]))})
 
     def models(self, models: Collection[str]) -> None:
         """Log all that the store has of trained models; end the runs of which it has all the plan asks."""

@@ -61,7 +61,7 @@ def main(root: str, trials: int) -> None:
     datasets = sweep.load_datasets(plan, rest)
     tracker = Tracker(parent_of(plan), [plan], store, default_uri(store))
     with open("progress.txt", "w") as lines, Progress(Console(file=lines)) as progress:
-        result = sweep.run(
+        result = sweep.run_plan(
             plan,
             store,
             datasets,

@@ -20,7 +20,7 @@ from orchestrator.sweeping.remainder import remainder
 from orchestrator.sweeping.schedule import Schedule
 from orchestrator.sweeping.sweep import load_datasets
 from orchestrator.tracking.book import MODEL, default_uri
-from trainables.work import WORK, Bench
+from trainables.work import Bench, perform
 
 DRIVE = Path(__file__).with_name("drive.py")
 FINAL = ("checkpoints", "records", "crafted")
@@ -180,8 +180,7 @@ def run_here(plan, store, *, state_seconds=math.inf):
     schedule = Schedule(rest, slots=1)
     while not schedule.exhausted:
         unit = schedule.take()
-        config = unit.config()
-        for _ in WORK[config["kind"]](config, bench):
+        for _ in perform(unit.work, bench):
             pass
         schedule.finish(unit.name)
     return store

@@ -1,4 +1,4 @@
-"""GPU memory: what a device has, what a unit took, and letting go of it. On the CPU nothing is measured."""
+"""GPU memory: how much a device has, how much a unit took, and giving it back. On the CPU nothing is measured."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ def total_memory() -> int:
 
 
 def let_go(device: torch.device) -> None:
-    """Give back what nothing refers to any more, so that other processes of the GPU have it; measure the peak anew."""
+    """Free memory that nothing refers to, for the GPU's other processes; start to measure the peak anew."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_memory(device: torch.device) -> dict[str, int]:
-    """Return the most MiB of tensors since `let_go`, by name; a process's CUDA context comes on top."""
-    if device.type != "cuda":
-        return {}
-    return {"gpu_peak_mib": math.ceil(torch.cuda.max_memory_allocated(device) / 2**20)}
+def peak_memory(device: torch.device) -> int:
+    """Return the most MiB of tensors since `let_go`, 0 on the CPU; a process's CUDA context comes on top."""
+    return math.ceil(torch.cuda.max_memory_allocated(device) / 2**20) if device.type == "cuda" else 0

@@ -17,12 +17,12 @@ LIBRARIES = ("ray", "torch", "numpy")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Return versions, a hash of the code that trains and attacks, the device, its threads and what a unit took."""
+    """Return versions, a hash of the code that trains and attacks, the device, its threads and a unit's GPU memory."""
     return {
         **_versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
-        **peak_memory(device),
+        **({"gpu_peak_mib": peak_memory(device)} if device.type == "cuda" else {}),
     }
 
 

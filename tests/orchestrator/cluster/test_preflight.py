@@ -211,7 +211,7 @@ def _run(root):
     """Run the study on the two nodes."""
     store, plan = Store(root), expand(STUDY)
     datasets = sweep.load_datasets(plan, remainder(plan, store))
-    sweep.run(plan, store, datasets, resources=Resources(clusters[0].address))
+    sweep.run_plan(plan, store, datasets, resources=Resources(clusters[0].address))
 
 
 def _check(root, python_path):

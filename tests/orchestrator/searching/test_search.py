@@ -269,10 +269,10 @@ def test_what_falls_behind_is_given_up_and_the_rest_of_its_work_with_it(store, p
     driver = Driver(search)
     while (unit := search.take()) is not None:
         if unit.training:
-            assert unit.probe.epochs == (1, 2, 4)
+            assert unit.work.probe.epochs == (1, 2, 4)
             store.save_state(unit.name, {"weight": torch.zeros(1)}, {})
             worth = unit.training.optimisation.lr
-            if any(search.gives_up(unit.name, epoch=epoch, value=worth * epoch) for epoch in unit.probe.epochs):
+            if any(search.gives_up(unit.name, epoch=epoch, value=worth * epoch) for epoch in unit.work.probe.epochs):
                 assert not store.has("states", unit.name)
                 continue
         for spec in unit.specs:

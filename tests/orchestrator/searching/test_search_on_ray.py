@@ -48,7 +48,7 @@ def run(study, root, *, objectives="", **options):
     opened = search.open_search(space, found, Options("s", f"sqlite:///{root}/optuna.db", **options), store)
     corners = space.plan(space.corners())
     datasets = sweep.load_datasets(corners, remainder(corners, store))
-    result = search.run(opened, datasets, resources=Resources(), told=lambda trial: None)
+    result = search.run_trials(opened, datasets, resources=Resources(), told=lambda trial: None)
     assert opened.error is None
     return opened, store, result
 

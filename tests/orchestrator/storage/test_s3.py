@@ -218,7 +218,7 @@ def test_workers_on_ray_reach_the_root_and_a_server_that_goes_away_costs_nothing
             return lambda *arguments: None
 
     datasets = sweep.load_datasets(plan, remainder(plan, store))
-    result = sweep.run(plan, store, datasets, listeners=[Shutter()])
+    result = sweep.run_plan(plan, store, datasets, listeners=[Shutter()])
     assert was_shut.is_set()
     assert result.failures == {}
     assert remainder(plan, store).is_empty
@@ -237,7 +237,7 @@ def test_keys_and_endpoint_of_the_drivers_environment_reach_workers_that_have_no
             monkeypatch.setenv(name, s3.environment[name])
     plan = expand(mine[1].study, overrides={"defense": "none", "epochs": 1})
     short = Store(f"s3://{store.filesystem()[1]}")
-    result = sweep.run(plan, short, sweep.load_datasets(plan, remainder(plan, short)))
+    result = sweep.run_plan(plan, short, sweep.load_datasets(plan, remainder(plan, short)))
     assert result.failures == {}
     assert remainder(plan, store).is_empty
 

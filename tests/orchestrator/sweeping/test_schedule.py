@@ -6,9 +6,9 @@ import pytest
 from orchestrator.planning.plan import expand
 from orchestrator.sweeping.remainder import Remainder, remainder
 from orchestrator.sweeping.schedule import Schedule
-from orchestrator.sweeping.units import Probe
 from search_spaces.study import Study, Transfer
-from trainables.specs import EvaluationSpec, TrainingSpec
+from trainables.specs import EvaluationSpec
+from trainables.units import Probe, config_of, name_in, work_in
 
 STUDY = Study(
     name="s",
@@ -175,13 +175,9 @@ def test_few_models_are_split_over_many_slots(plan, rest):
 
 def test_a_unit_s_config_is_json_that_gives_its_specs_back(rest):
     for unit in Schedule(rest, slots=2).units.values():
-        config = json.loads(json.dumps(unit.config()))
-        assert config["unit"] == unit.name
-        if unit.training:
-            assert TrainingSpec.model_validate_json(config["spec"]) == unit.training
-        else:
-            found = tuple(EvaluationSpec.model_validate_json(text) for text in config["evaluations"])
-            assert found == unit.evaluations
+        config = json.loads(json.dumps(config_of(unit.name, unit.work)))
+        assert name_in(config) == unit.name
+        assert work_in(config) == unit.work
 
 
 def test_work_that_is_added_on_the_way_is_handed_out_once_whatever_is_under_way(plan, store):
@@ -233,11 +229,10 @@ def test_a_model_that_failed_is_tried_again_when_it_is_added_again(plan):
 def test_a_probe_goes_with_the_trainings_it_is_added_with(plan):
     (first, second, *_), (evaluation, *_) = plan.trainings.values(), plan.evaluations.values()
     schedule = Schedule(Remainder((first,), (), frozenset(), frozenset()), slots=1)
-    schedule.add(Remainder((second,), (), frozenset(), frozenset()), probe=Probe(evaluation, (1, 2)))
-    plain, probed = (unit.config() for unit in drain(schedule))
-    assert "probe" not in plain
-    assert EvaluationSpec.model_validate_json(probed["probe"]["evaluation"]) == evaluation
-    assert json.loads(json.dumps(probed))["probe"]["epochs"] == [1, 2]
+    schedule.add(Remainder((second,), (), frozenset(), frozenset()), probe=Probe(evaluation=evaluation, epochs=(1, 2)))
+    plain, probed = (work_in(config_of(unit.name, unit.work)) for unit in drain(schedule))
+    assert plain.probe is None
+    assert probed.probe == Probe(evaluation=evaluation, epochs=(1, 2))
 
 
 # --- beside other drivers

@@ -70,7 +70,7 @@ class Journal:
 
 def run(plan, store, **options):
     datasets = sweep.load_datasets(plan, remainder(plan, store))
-    return sweep.run(plan, store, datasets, **options)
+    return sweep.run_plan(plan, store, datasets, **options)
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +253,6 @@ def test_a_unit_whose_worker_dies_again_and_again_is_kept_with_its_log_and_the_r
     rest = only_failed(remainder(plan, store), store)
     assert {spec.fingerprint for spec in rest.trainings} == {bad}
     assert rest.fingerprints == remainder(plan, store).fingerprints
-    assert sweep.run(plan, store, sweep.load_datasets(plan, rest), rest=rest).failures == {}
+    assert sweep.run_plan(plan, store, sweep.load_datasets(plan, rest), rest=rest).failures == {}
     assert remainder(plan, store).is_empty
     assert store.fingerprints("failures") == set()

@@ -1,11 +1,14 @@
 """What becomes of a result, without Ray."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.sweeping import watch as watching
 from orchestrator.sweeping.remainder import remainder
 from orchestrator.sweeping.schedule import Schedule
 from orchestrator.sweeping.watch import NODE_RETRIES, Watch
+from trainables.units import StepResult
 
 
 class Told:
@@ -46,7 +49,7 @@ def need(evaluation):
 
 
 def result_of(epoch, probed, *, done=False):
-    return {"metrics": {"epoch": epoch}, "probed": probed, "done": done}
+    return StepResult({"epoch": epoch}, probed=probed, is_done=done)
 
 
 def test_a_training_that_is_given_up_ends_with_the_evaluations_that_need_it_and_does_not_fail(
@@ -56,11 +59,11 @@ def test_a_training_that_is_given_up_ends_with_the_evaluations_that_need_it_and_
     watch = Watch(schedule, store, [told], pruner=pruner)
     model = training.name
     lost = {u.name for u in schedule.units.values() if u.needs and all(model in need(e) for e in u.evaluations)}
-    watch.on_start(training.config())
-    answers = [watch.stops(training.config(), result_of(*given)) for given in ((1, 0.9), (2, None), (3, 0.2))]
+    watch.on_start(training.name)
+    answers = [watch.stops(training.name, result_of(*given)) for given in ((1, 0.9), (2, None), (3, 0.2))]
     assert answers == [False, False, True]
     assert pruner.asked == [(training.name, 1, 0.9), (training.name, 3, 0.2)]
-    watch.on_result(training.config(), result_of(3, 0.2, done=True))  # as Tune does with what was stopped
+    watch.on_result(training.name, result_of(3, 0.2, done=True))  # as Tune does with what was stopped
     assert {name for event, name in told.events if event == "given_up"} == lost | {training.name}
     assert ("finished", training.name) not in told.events
     assert not watch.running
@@ -72,8 +75,8 @@ def test_a_training_that_is_given_up_ends_with_the_evaluations_that_need_it_and_
 def test_without_a_pruner_nothing_is_given_up(schedule, training, store):
     told = Told()
     watch = Watch(schedule, store, [told])
-    assert not watch.stops(training.config(), result_of(1, 0.0))
-    watch.on_result(training.config(), result_of(1, 0.0, done=True))
+    assert not watch.stops(training.name, result_of(1, 0.0))
+    watch.on_result(training.name, result_of(1, 0.0, done=True))
     assert told.events == [("progressed", training.name), ("finished", training.name)]
 
 
@@ -81,7 +84,7 @@ def test_a_unit_that_fails_takes_what_needs_it_along_each_with_its_reason(schedu
     told = Told()
     watch = Watch(schedule, store, [told])
     lost = {unit.name: unit for unit in schedule.units.values() if unit.needs == {training.name}}
-    watch.on_result(training.config(), {"failure": {"error": "no", "traceback": ""}})
+    watch.on_result(training.name, StepResult(failure={"error": "no", "traceback": ""}, is_done=True))
     assert {name for event, name in told.events if event == "failed"} >= {training.name, *lost}
     for unit in lost.values():
         assert all(training.name in store.load_failure(spec.fingerprint)["error"] for spec in unit.evaluations)
@@ -89,8 +92,8 @@ def test_a_unit_that_fails_takes_what_needs_it_along_each_with_its_reason(schedu
 
 def test_the_most_gpu_memory_that_a_unit_took_is_known(schedule, training, store):
     watch = Watch(schedule, store, [])
-    for epoch, taken in ((1, {"gpu_peak_mib": 700}), (2, {"gpu_peak_mib": 650}), (3, {})):
-        watch.on_result(training.config(), result_of(epoch, None) | taken)
+    for epoch, taken in ((1, 700), (2, 650), (3, 0)):
+        watch.on_result(training.name, replace(result_of(epoch, None), gpu_peak_mib=taken))
     assert watch.result.gpu_peak_mib == 700
 
 
@@ -105,19 +108,19 @@ def test_a_unit_whose_node_is_lost_is_handed_out_again_until_it_has_taken_too_ma
     watch = Watch(schedule, store, [told])
     others = []
     for _ in range(NODE_RETRIES):
-        watch.on_start(training.config())
-        watch.on_death(training.config(), LOST)
+        watch.on_start(training.name)
+        watch.on_death(training.name, LOST)
         assert training.name not in watch.running
         while (unit := schedule.take()) != training:
             others.append(unit)
     assert not watch.result.failures
-    watch.on_death(training.config(), LOST)
+    watch.on_death(training.name, LOST)
     assert store.load_failure(training.name)["class"] == "node lost"
 
 
 def test_a_unit_that_rests_is_not_handed_out_and_the_schedule_waits_for_it(schedule, training, store):
     watch = Watch(schedule, store, [])
-    watch.on_death(training.config(), LOST)
+    watch.on_death(training.name, LOST)
     while (unit := schedule.take()) is not None:
         assert unit != training
         schedule.finish(unit.name, error="x")
@@ -126,5 +129,5 @@ def test_a_unit_that_rests_is_not_handed_out_and_the_schedule_waits_for_it(sched
 
 def test_a_unit_whose_process_died_too_often_has_failed(schedule, training, store):
     watch = Watch(schedule, store, [])
-    watch.on_death(training.config(), {**LOST, "class": "process died"})
+    watch.on_death(training.name, {**LOST, "class": "process died"})
     assert list(watch.result.failures) == [training.name]
