@@ -241,17 +241,17 @@ def report(
 
     [dim]robust-sweep report quickstart --format latex[/]
     """
-    from orchestrator.report import checked, render, summarise, write_files
-    from orchestrator.report.formats.terminal import terminal
+    from orchestrator.report import formats_of, render, render_terminal, write_files
+    from orchestrator.summary import summarise
 
-    checked(formats)
+    wanted = formats_of(formats)
     store = place.open()
     expanded = asked.plan(store)
     summary = summarise(expanded, store)
-    files = render(summary, formats)
+    files = render(summary, wanted)
     console = _console()
     if "all" in formats:
-        console.print(terminal(summary, width=console.width))
+        console.print(render_terminal(summary, width=console.width))
     for location in write_files(expanded, store, files).values():
         print_line(console, f"wrote {location}")
 

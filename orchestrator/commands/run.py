@@ -18,21 +18,15 @@ from orchestrator.commands.session import (
     warn_of_mlflow,
 )
 from orchestrator.planning.plan import Plan
-from orchestrator.report import render, report_name, summarise, write_files
-from orchestrator.report.formats.terminal import terminal
+from orchestrator.report import accuracy_figure_names, render, render_terminal, report_name, write_files
 from orchestrator.storage.store import Store
+from orchestrator.summary import summarise
 from orchestrator.sweeping import sweep, tuner
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.sweeping.watch import SweepResult
 from orchestrator.terminal_style import print_line
 from orchestrator.tracking.book import is_current, parent_of
 from trainables.errors import InputError
-
-SHOWN_FILES = (
-    ("report", "report.html"),
-    ("plot  ", "accuracy_against_eps.png"),
-    ("plot  ", "robustness_against_accuracy.png"),
-)
 
 
 def run_study(
@@ -106,8 +100,9 @@ def _publish_report(plan: Plan, store: Store, console: Console, *, again: bool) 
     is_there = store.read_file(report_name(plan, "report.html")) is not None
     files = render(summary) if again or not is_there else {}
     write_files(plan, store, files)
-    console.print(terminal(summary, width=console.width))
-    for kind, name in SHOWN_FILES:
+    console.print(render_terminal(summary, width=console.width))
+    plots = (("plot  ", name) for name in accuracy_figure_names(summary))
+    for kind, name in (("report", "report.html"), *plots):
         if name in files or is_there:
             print_line(console, f"{kind}  {store.place(report_name(plan, name))}")
     return files

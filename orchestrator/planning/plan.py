@@ -168,12 +168,12 @@ def source_of(plan: Plan, column: str) -> str | None:
 
     Where variants have sources of their own, the settings by which these are selected are the name.
     """
-    labels = _source_labels(plan, column)
+    labels = source_labels(plan, column)
     if len(labels) < 2:
         return next(iter(labels), None)
     selected = plan.study.transfers[column].source
     return assignments({key.rpartition(".")[2]: as_text(value) for key, value in selected.items()})
 
 
-def _source_labels(plan: Plan, column: str) -> dict[str, None]:
+def source_labels(plan: Plan, column: str) -> dict[str, None]:
     return dict.fromkeys(source for (_, name), source in plan.sources.items() if name == column)

@@ -1,4 +1,4 @@
-"""What a reader must know beside the numbers: what is missing, scale and spread, worst case, transfers."""
+"""The notes below a report's tables: scale and spread, what is missing, worst cases, transfers, costs, verdicts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from orchestrator.planning.plan import command
 from orchestrator.report.sections.verdict import verdict_notes
 from orchestrator.report.settings import crafted_on
-from orchestrator.summary.aggregate import Summary
+from orchestrator.report.words import metric_of
+from orchestrator.summary import Summary
 from search_spaces.study import CLEAN
 from trainables.attacks import ATTACKS
 
 
 def notes(summary: Summary) -> tuple[str, ...]:
-    """Return how to read the numbers, as plain sentences with `code` in backticks."""
+    """Return sentences that say how to read the numbers, with `code` in backticks."""
     return (
         _scale(summary),
         *_partial(summary),
@@ -26,7 +27,7 @@ def notes(summary: Summary) -> tuple[str, ...]:
 
 
 def missing(summary: Summary) -> str:
-    """Say how many evaluations have no record, why if they failed, and what to do; empty if none."""
+    """Say how many evaluations have no record, why they failed, and what to run; empty if none is missing."""
     if not summary.missing:
         return ""
     counts = f"{len(summary.missing)} of {len(summary.plan.evaluations)} evaluations missing"
@@ -36,7 +37,7 @@ def missing(summary: Summary) -> str:
 
 
 def sample(summary: Summary) -> str:
-    """Say over what the numbers are taken: seeds and examples."""
+    """Say how many seeds and examples the numbers are taken over."""
     sizes = sorted({tally.n for cell in summary.cells.values() for tally in cell.tallies.values()})
     examples = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     seeds = summary.plan.seeds
@@ -49,7 +50,7 @@ def _scale(summary: Summary) -> str:
         spread = "mean ± standard error over seeds; differences are paired by seed"
     else:
         spread = "one seed, so no standard error can be given"
-    return f"Accuracy in % ({sample(summary)}): {spread}. eps is on the [0, 1] image scale."
+    return f"{metric_of(summary).capitalize()} in % ({sample(summary)}): {spread}. eps is on the [0, 1] image scale."
 
 
 def _partial(summary: Summary) -> Iterator[str]:
@@ -75,7 +76,7 @@ def _worst_case(summary: Summary) -> Iterator[str]:
 
 
 def _left_out(summary: Summary) -> list[float]:
-    """Return the eps of attacks at which there is no worst case."""
+    """Return the eps of attacks for which there is no worst case."""
     judged = {column.eps for column in summary.worst_cases}
     return sorted({c.eps for c in summary.named(*summary.attack_names)} - judged) if judged else []
 

@@ -1,4 +1,4 @@
-"""A search's report, from its history in the store: the best trials, what mattered, and every trial."""
+"""The report of a search from its history in the store: the best trials, what mattered, and every trial."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.planning.wording import as_text
-from orchestrator.report.formats.markdown import escaped, table_lines
+from orchestrator.report.formats.markdown import escaped, figure_lines, note_lines, table_lines
 from orchestrator.report.formats.page import data_uri, groups, template
-from orchestrator.report.formats.terminal import tables
+from orchestrator.report.formats.terminal import rich_tables
 from orchestrator.report.table import MISSING, Entry, Heading, Table
 from orchestrator.searching.history import BEST, TOP, History, SearchTrial
 from orchestrator.storage.store import Store
 
 TEMPLATE = "search.html.jinja"
-ENOUGH = 20  # complete trials, below which importance is a hint
+ENOUGH = 20  # complete trials; with fewer, importance is only a hint
 SHOWN_TRIALS = 20  # in a terminal
 FIELDS = ("number", "state", "label", "settings", "models", "error", "same_as", "seconds", "probed")
 
@@ -30,7 +30,7 @@ def write_search_files(history: History, store: Store, files: Mapping[str, bytes
 
 
 def search_files(history: History) -> dict[str, bytes]:
-    """Return the report's files by name."""
+    """Return the report's files by name: Markdown, HTML, CSV and figures."""
     figures = _figures(history)
     texts = {
         "report.md": _markdown(history, tuple(figures)),
@@ -41,10 +41,10 @@ def search_files(history: History) -> dict[str, bytes]:
 
 
 def search_terminal(history: History, *, width: int = 100) -> Group:
-    """Return what rich prints in `width` characters: the best trials last, where a reader looks first."""
+    """Return what rich prints in `width` characters, the best trials last, where a reader looks first."""
     parts: list[RenderableType] = []
     for table in (trials_table(history, last=SHOWN_TRIALS), importance_table(history), best_table(history)):
-        parts += tables("", table, width, has_groups=False) if table else []
+        parts += rich_tables("", table, width, has_groups=False) if table else []
     return Group(Text(title(history)), *parts, *(Text(f"• {note}") for note in search_notes(history)))
 
 
@@ -53,7 +53,7 @@ def title(history: History) -> str:
 
 
 def best_table(history: History) -> Table | None:
-    """Return the best trials with their values, in percent; None if there are none."""
+    """Return the best trials with their values in percent; None if no trial is complete."""
     if not history.best:
         return None
     front = f"Pareto front: {len(history.best)} of {len(history.complete)} trials, each beaten by none in everything"
@@ -68,7 +68,7 @@ def best_table(history: History) -> Table | None:
 
 
 def importance_table(history: History) -> Table | None:
-    """Return the share of each key in what makes a trial good, in percent; None if there is nothing to compare."""
+    """Return each key's share in what makes a trial good, in percent; None if there is nothing to compare."""
     keys = dict.fromkeys(key for shares in history.importance.values() for key in shares)
     if not keys:
         return None
@@ -80,7 +80,10 @@ def importance_table(history: History) -> Table | None:
 
 
 def trials_table(history: History, *, last: int | None = None) -> Table:
-    """Return the points that were tried, in order, the best bold: values, or what became of them; the last n only."""
+    """Return the points that were tried, in order and the best in bold: their values, or why they have none.
+
+    `last` limits the table to that many points.
+    """
     rows = tuple(_row(trial, history) for trial in history.trials if trial.same_as is None)
     shown = rows[-last:] if last else rows
     which = f"the last {len(shown)} of {len(rows)} trials, " if len(shown) < len(rows) else ""
@@ -88,7 +91,7 @@ def trials_table(history: History, *, last: int | None = None) -> Table:
 
 
 def search_notes(history: History) -> Iterator[str]:
-    """Yield how to read the numbers, as plain sentences with `code` in backticks."""
+    """Yield sentences that say how to read the numbers, with `code` in backticks."""
     points = [trial for trial in history.trials if trial.same_as is None]
     counts = Counter(trial.state for trial in points)
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -130,10 +133,8 @@ def _row(trial: SearchTrial, history: History) -> tuple[str, tuple[Entry, ...]]:
 def _markdown(history: History, figures: Sequence[str]) -> str:
     lines = [f"# {escaped(title(history))}", ""]
     for table in filter(None, (best_table(history), importance_table(history), trials_table(history))):
-        lines += [f"{escaped(table.caption)}:", "", *table_lines(table), ""]
-    for name in figures:
-        lines += [f"![{name.partition('.')[0].replace('_', ' ')}]({name})", ""]
-    lines += ["## Notes", "", *(f"- {escaped(note)}" for note in search_notes(history)), ""]
+        lines += table_lines(table)
+    lines += [*figure_lines(figures), *note_lines(search_notes(history))]
     return "\n".join([*lines, f"Goes on with `{history.command}`; trials stand in `{history.storage}`.", ""])
 
 
@@ -150,7 +151,7 @@ def _page(history: History, figures: dict[str, bytes]) -> str:
 
 
 def _csv(history: History) -> str:
-    """Return a row a trial, unrounded; mappings as JSON."""
+    """Return one row for each trial, unrounded, with mappings as JSON."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*FIELDS, *history.objectives])
@@ -164,11 +165,11 @@ def _csv(history: History) -> str:
 def _figures(history: History) -> dict[str, bytes]:
     if not history.complete:
         return {}
-    from orchestrator.report.figures.search import front, history_of_values, importance
+    from orchestrator.report.figures import importance_bars, pareto_front, values_by_trial
 
-    figures = {"history.png": history_of_values(history)}
+    figures = {"history.png": values_by_trial(history)}
     if len(history.objectives) > 1:
-        figures["pareto_front.png"] = front(history)
+        figures["pareto_front.png"] = pareto_front(history)
     if history.importance:
-        figures["importance.png"] = importance(history)
+        figures["importance.png"] = importance_bars(history)
     return figures

@@ -1,4 +1,4 @@
-"""Where a table's numbers come from: the command, the settings, the attacks and the versions behind them."""
+"""The settings behind a table's numbers: those of trainings, attacks and measures, and the versions that made them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.planning.keys import flatten
-from orchestrator.planning.plan import Plan, _source_labels, source_of
+from orchestrator.planning.plan import Plan, source_labels, source_of
 from orchestrator.planning.rows import Variant
 from orchestrator.planning.wording import as_text, assignments
 from trainables.attacks.ascent import SteppedSpec
@@ -19,19 +19,19 @@ MEASURED = ("gpu_peak_mib",)
 
 
 def common_settings(plan: Plan) -> dict[str, str]:
-    """Return the settings that all the plan's trainings share; a dataset's digest is among them."""
+    """Return the settings that all of the plan's trainings share, including a dataset's digest."""
     specs = [_settings(plan, variant) for variant in plan.variants]
     return {key: value for key, value in specs[0].items() if all(s.get(key) == value for s in specs)}
 
 
 def own_settings(plan: Plan, variant: Variant) -> dict[str, str]:
-    """Return the settings of a variant that not all variants share."""
+    """Return the settings of a variant that some other variant does not share."""
     common = common_settings(plan)
     return {key: value for key, value in _settings(plan, variant).items() if key not in common}
 
 
 def attack_settings(attack: AttackSpec) -> dict[str, str]:
-    """Return an attack's settings, less its eps, which the columns show, and what any attack is unless told."""
+    """Return an attack's settings, but neither its eps, which columns show, nor defaults that all attacks share."""
     plain = {key for key in AttackSpec.model_fields if getattr(attack, key) == AttackSpec.model_fields[key].default}
     values = attack.model_dump(mode="json", exclude={"eps", *(plain - {"name", "norm"})}, exclude_none=True)
     if isinstance(attack, SuiteSpec):
@@ -48,18 +48,18 @@ def measure_settings(measure: MeasureSpec) -> dict[str, str]:
 
 
 def crafted_on(plan: Plan, column: str) -> str | None:
-    """Say on what a transfer column's examples are crafted; None for other columns."""
+    """Say on which model a transfer column's examples are crafted; None for other columns."""
     name = source_of(plan, column)
     if name is None:
         return None
-    is_one = len(_source_labels(plan, column)) == 1
+    is_one = len(source_labels(plan, column)) == 1
     return f"variant {name}" if is_one else f"the variant of {name} most like each"
 
 
 def versions(provenance: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return each key's distinct values over records: more than one means mixed code or libraries.
+    """Return each key's distinct values over records; more than one means mixed code or libraries.
 
-    What each record measured of itself is not among them.
+    Keys that every record measures anew are left out.
     """
     seen: dict[str, set[str]] = {}
     for record in provenance:

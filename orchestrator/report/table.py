@@ -1,9 +1,11 @@
-"""TODO: one line."""
+"""What a report is made of: sections of plain tables whose numbers are text already, and how that text is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from orchestrator.summary import Estimate
 
 MISSING = "–"
 FLAG = "[!]"  # beside a row with a sign of gradient masking
@@ -11,7 +13,7 @@ FLAG = "[!]"  # beside a row with a sign of gradient masking
 
 @dataclass(frozen=True)
 class Heading:
-    """A column's head: `name` below `group`, which neighbours may share."""
+    """A column's head: `name`, below a `group` that neighbouring columns may share."""
 
     group: str
     name: str
@@ -23,7 +25,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in a cell; the best of its column is shown bold."""
+    """The text of a cell; the best of its column is shown in bold."""
 
     text: str
     is_best: bool = False
@@ -31,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """One row a variant: its label and its entries, one a heading. `stub` is the head of the labels."""
+    """One row for each variant: its label, and one entry for each heading. `stub` is the head of the labels."""
 
     caption: str
     headings: tuple[Heading, ...]
@@ -41,20 +43,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A table, such as an attack's accuracies, and how its numbers differ from the baseline's if that is another."""
+    """A table and, if the study has a baseline, the table of differences from it."""
 
     title: str
     table: Table
-    difference: Table | None
+    difference: Table | None = None
 
 
 def shown(row: str, baselines: Mapping[str, str]) -> str:
-    """Name a row and say if others are compared with it."""
+    """Return a row's label, marked if other rows are compared with it."""
     return f"{row} (baseline)" if baselines.get(row) == row else row
 
 
 def eps_text(eps: float) -> str:
-    """Write eps as short as it is exact: 0.1, or 8/255."""
+    """Write eps exactly and briefly: 0.1, or 8/255."""
     in_255 = eps * 255
     is_255th = len(f"{eps:g}") > 5 and abs(in_255 - round(in_255)) < 1e-9
     return f"{round(in_255)}/255" if is_255th else f"{eps:g}"
+
+
+def written(estimate: Estimate, planned: int, form: str) -> str:
+    """Write a mean and its standard error in the format `form`, and how many of the planned seeds it has if not all."""
+    stderr = "" if estimate.stderr is None else f" ± {estimate.stderr:{form}}"
+    partial = "" if estimate.n == planned else f" [{estimate.n}/{planned}]"
+    return f"{estimate.mean:{form}}{stderr}{partial}"

@@ -10,14 +10,14 @@ from search_spaces.study import CLEAN
 
 
 def curves(summary: Summary) -> tuple[str, ...]:
-    """Return the columns, worst cases last, that have at least two eps: of fewer there is no curve."""
+    """Return the columns that have a curve, which takes at least two eps; worst cases last."""
     names = (*summary.attack_names, *dict.fromkeys(column.name for column in summary.worst_cases))
     return tuple(name for name in names if len(summary.named(name)) > 1)
 
 
-def area(summary: Summary, label: str, name: str) -> Estimate | None:
-    """Return trapezoid(accuracy, eps) / eps_max from the clean accuracy on; None if no seed has its whole curve."""
-    columns = curve(summary, name)
+def area_of(summary: Summary, label: str, name: str) -> Estimate | None:
+    """Return trapezoid(accuracy, eps) / eps_max, from the clean accuracy on; None if no seed has a whole curve."""
+    columns = _curve(summary, name)
     eps = [column.eps for column in columns]
     found = []
     for seed in summary.plan.seeds:
@@ -28,6 +28,6 @@ def area(summary: Summary, label: str, name: str) -> Estimate | None:
     return estimated(found)
 
 
-def curve(summary: Summary, name: str) -> tuple[Column, ...]:
-    """Return the clean column and then a column's own, eps ascending."""
+def _curve(summary: Summary, name: str) -> tuple[Column, ...]:
+    """Return the clean column, then the columns of this name by ascending eps."""
     return (*summary.named(CLEAN), *summary.named(name))

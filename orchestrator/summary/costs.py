@@ -1,4 +1,4 @@
-"""What training cost, from the checkpoints' histories: the papers' tables of training times."""
+"""Training times from the checkpoints' histories, as in the papers' tables of training cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.results import Story
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall-clock seconds of one training: its mean epoch, without validation, and its preparation."""
+    """Wall-clock seconds of one training: the mean epoch without validation, and the preparation before the first."""
 
     epochs: int
     seconds_per_epoch: float
@@ -29,7 +29,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class CostColumn:
-    """A column of the table: a number of each training or, with `is_ratio`, that over its baseline's."""
+    """A column of the table: a number of each training or, with `is_ratio`, its ratio to the baseline's."""
 
     name: str
     of: Callable[[Cost], float]
@@ -48,9 +48,9 @@ COST_COLUMNS = (
 
 @dataclass(frozen=True)
 class Costs:
-    """A plan's trainings by row and seed; rows that share their models, as by settings at test time, are one.
+    """A plan's trainings by row and seed; rows that share their models, such as by settings at test time, are one row.
 
-    `models` has all that are planned, `costs` those that are trained; `hardware` is what these ran on.
+    `models` has every training that is planned, `costs` every one that is done; `hardware` is what those ran on.
     """
 
     models: Mapping[str, Mapping[int, str]]
@@ -59,7 +59,7 @@ class Costs:
     hardware: tuple[str, ...]
 
     def estimate(self, row: str, column: CostColumn) -> Estimate | None:
-        """Return the mean over the seeds that are trained, a ratio's paired by seed; None if no seed has it."""
+        """Return the mean over the trained seeds, ratios paired by seed; None if no seed has the number."""
         mine = self._by_seed(row)
         if not column.is_ratio:
             return estimated([column.of(cost) for cost in mine.values()])
@@ -71,7 +71,7 @@ class Costs:
 
 
 def training_costs(plan: Plan, store: Store) -> Costs | None:
-    """Read what a plan's trainings cost, if its study asks for it."""
+    """Read what a plan's trainings cost; None if its study does not ask for costs."""
     if not plan.study.costs:
         return None
     trained = sorted(store.fingerprints("checkpoints") & set(plan.trainings))

@@ -1,9 +1,9 @@
 """What each factor of a study does to accuracy: paired differences, within a seed and with all else equal.
 
-The effect of a factor's level is the accuracy at that level minus the accuracy at the factor's first level, averaged
-over all settings of the other factors that the study has both at, then over seeds with a confidence interval
-(Student's t over seeds). In a full grid that is the main effect, in a one-at-a-time design the effect around the
-centre. The interaction of two factors of two levels is how much the effect of one changes with the other:
+The effect of a factor's level is the accuracy at that level minus the accuracy at the factor's first level. It is
+averaged over all settings of the other factors for which the study has both levels, then over seeds, with a confidence
+interval (Student's t over seeds). In a full grid this is the main effect; in a one-at-a-time design it is the effect
+around the centre. The interaction of two factors of two levels is how much the effect of one changes with the other:
 (y11 - y01) - (y10 - y00), averaged likewise.
 """
 
@@ -24,12 +24,12 @@ from orchestrator.summary.aggregate import Column, Summary
 
 CONFIDENCE = 0.95
 Sign = int
-Contrast = tuple[tuple[Sign, str], ...]  # rows' labels with the signs that their accuracies are summed with
+Contrast = tuple[tuple[Sign, str], ...]  # row labels, each with the sign that its accuracy enters the sum with
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A factor's effect or two factors' interaction: the mean over its `contrasts`, one for each other setting."""
+    """A factor's effect or two factors' interaction: the mean over `contrasts`, one for each setting of the others."""
 
     name: str
     contrasts: tuple[Contrast, ...]
@@ -37,7 +37,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n seeds and its confidence interval; below two seeds there is none."""
+    """A mean over n seeds and its confidence interval, which takes at least two seeds."""
 
     mean: float
     low: float | None
@@ -45,8 +45,8 @@ class Interval:
     n: int
 
 
-def effects(summary: Summary) -> tuple[Effect, ...]:
-    """Return the effects and the interactions that a study's rows allow to tell; none where it has no factor."""
+def factor_effects(summary: Summary) -> tuple[Effect, ...]:
+    """Return the effects and interactions that a study's rows determine; none for a study without a factor."""
     variants = summary.plan.variants
     factors = {axis.key: axis.values for axis in summary.plan.axes if axis.key in _varied(variants)}
     alone = (_effect(key, values, level, variants) for key, values in factors.items() for level in values[1:])
@@ -56,7 +56,7 @@ def effects(summary: Summary) -> tuple[Effect, ...]:
 
 
 def interval(summary: Summary, effect: Effect, column: Column) -> Interval | None:
-    """Return an effect on the accuracy in a column; None without a seed that has all of its rows."""
+    """Return an effect on the accuracy in a column; None if no seed has all of the rows it takes."""
     by_seed = [_in_seed(summary, effect, column, seed) for seed in summary.plan.seeds]
     values = [value for value in by_seed if value is not None]
     if not values:
@@ -88,7 +88,7 @@ def _interaction(
 
 
 def _contexts(variants: Iterable[Variant], keys: set[str]) -> list[Mapping[str, Any]]:
-    """Return the distinct settings of the other factors, of the rows that have all of `keys`."""
+    """Return the distinct settings of the other factors, among the rows that set all of `keys`."""
     contexts: list[Mapping[str, Any]] = []
     for variant in variants:
         context = {k: v for k, v in variant.settings.items() if k not in keys}
@@ -100,7 +100,7 @@ def _contexts(variants: Iterable[Variant], keys: set[str]) -> list[Mapping[str, 
 def _rows(
     variants: Iterable[Variant], context: Mapping[str, Any], levels: Iterable[Mapping[str, Any]]
 ) -> list[str] | None:
-    """Return the label of the row at each of `levels` in a context; None unless all are there."""
+    """Return the label of the row at each of `levels` in a context; None if one of these rows does not exist."""
     by_settings = [(variant.settings, variant.label) for variant in variants]
     found = [[label for s, label in by_settings if s == {**context, **level}] for level in levels]
     return [labels[0] for labels in found] if all(found) else None

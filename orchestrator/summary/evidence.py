@@ -1,4 +1,4 @@
-"""What a row's records say about it, example by example, for the verdict on gradient masking."""
+"""The evidence for the verdict on gradient masking: what a row's records say, example by example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Correct = Mapping[int, np.ndarray]  # seed -> whether each example [N] is classi
 
 @dataclass(frozen=True)
 class Threat:
-    """An attack's column at one eps, and what it left of each example."""
+    """An attack's column at one eps, and which examples survived it."""
 
     column: str
     eps: float
@@ -43,7 +43,7 @@ class Threat:
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether it goes by what the defense is: another view of it, or the mean over its draws."""
+        """Whether it takes the defense into account: through another view of it, or by the mean over its draws."""
         adaptive_view = self.attack.views - {"default", "static"}
         return not self.is_transfer and bool(adaptive_view or self.attack.eot_samples > 1)
 
@@ -57,7 +57,7 @@ class Threat:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one row: the defense's views, the threats it met and what was measured of its gradients.
+    """All that is known of one row: the defense's views, its threats and what was measured of its gradients.
 
     `vanishing`: seed -> whether each example's loss gradient vanishes, of those that are classified correctly.
     """
@@ -72,12 +72,12 @@ class Evidence:
 
     @property
     def grid(self) -> tuple[tuple[str, float], ...]:
-        """Return every norm and eps that some threat has, in order."""
+        """Return every (norm, eps) of some threat, sorted."""
         return tuple(sorted({(t.attack.norm, t.eps) for t in self.threats}))
 
 
 def evidence(plan: Plan, variant: Variant, records: Mapping[str, Mapping[float, Record]]) -> Evidence:
-    """Collect a row's records, which are given by evaluation and eps."""
+    """Collect the evidence on a row from `records`, by evaluation and eps."""
     found: dict[str, dict[int, Mapping[float, Record]]] = {}
     for (label, column, seed), fingerprint in plan.layout.items():
         if label == variant.label and fingerprint in records:
@@ -107,10 +107,11 @@ def _vanishing(plan: Plan, found: Mapping[str, Mapping[int, Mapping[float, Recor
 
 
 def weaker_by(one: Threat, other: Threat) -> tuple[float, float]:
-    """Return how many of all examples more `other` breaks than `one`, and how surely.
+    """Return the share of all examples that `other` breaks beyond those `one` breaks, and a p-value.
 
-    The first is the difference in accuracy over the seeds that both have; the second is the one-sided p-value of the
-    exact sign test on the examples that only one of the two breaks, which would be either's with equal chance.
+    The first is the difference in accuracy over the seeds that both have. The second is the one-sided p-value of the
+    exact sign test on the examples that only one of the two breaks: under the null hypothesis each is broken by either
+    with equal chance.
     """
     seeds = sorted(set(one.correct) & set(other.correct))
     if not seeds:

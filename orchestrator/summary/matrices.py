@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Transfer matrices: how every row of a study fares on what every source crafted with one attack."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from orchestrator.summary.estimate import Estimate
 
 @dataclass(frozen=True)
 class Matrix:
-    """One attack at one eps: the column of the study for each target and source.
+    """One attack at one eps: the study's column for each (target, source).
 
-    A target that is its own source is attacked in the `white_boxes`.
+    `white_boxes` are the pairs in which a target is its own source.
     """
 
     attack: str
@@ -25,12 +25,12 @@ class Matrix:
     white_boxes: frozenset[tuple[str, str]]
 
     def accuracy(self, summary: Summary, target: str, source: str) -> Estimate | None:
-        """Return a target's mean accuracy over seeds on what a source crafted; None without a record."""
+        """Return a target's mean accuracy over seeds on the examples a source crafted; None without a record."""
         return summary.accuracy(target, self.columns[target, source])
 
 
-def matrices(summary: Summary) -> tuple[Matrix, ...]:
-    """Return a matrix for every attack that is transferred from two sources or more, at every eps."""
+def transfer_matrices(summary: Summary) -> tuple[Matrix, ...]:
+    """Return one matrix for each attack with two sources or more, at each eps."""
     by_attack: dict[str, dict[str, str]] = {}
     for name, transfer in summary.plan.study.transfers.items():
         if name in summary.attack_names and (source := source_of(summary.plan, name)):

@@ -1,9 +1,9 @@
 """Signs of gradient masking, after Athalye et al. 2018 (Sec. 3.1) and Carlini et al. 2019 (Sec. 3).
 
-Each check compares what a row's records say about every single example. One attack counts as weaker than another if
-the other breaks at least MARGIN of all examples more, and the exact sign test finds that at LEVEL, shared among the
-comparisons of the check (Bonferroni): so that neither a handful of examples nor many comparisons make a sign. No
-check can show that a model is robust; passing all of them means that none of these signs is there.
+Each check compares a row's records example by example. One attack counts as weaker than another if the other breaks at
+least MARGIN of all examples more and the exact sign test is significant at LEVEL, divided among the comparisons of the
+check (Bonferroni). So neither a handful of examples nor many comparisons make a sign. No check can show that a model is
+robust; passing all of them means that none of these signs was found.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RED_FLAG, NO_SIGN = "red flag", "no sign"
 
 @dataclass(frozen=True)
 class Check:
-    """What one check finds in a row: its `verdict`, the numbers in a sentence, and what to run if it cannot judge."""
+    """What one check finds in a row: its `verdict`, a sentence with the numbers, and what to run if it cannot judge."""
 
     name: str
     verdict: str
@@ -42,7 +42,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A row's checks; `overall` is a red flag if one failed, no sign only if all of them could be judged."""
+    """A row's checks; `overall` is a red flag if one failed, and no sign only if every check could judge."""
 
     checks: tuple[Check, ...]
 
@@ -55,19 +55,19 @@ class Verdict:
 
 
 def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]]) -> dict[str, Verdict]:
-    """Return the verdict on each row, by label; none for a plan without an attack."""
+    """Return the verdict on each row by label; empty for a plan without an attack."""
     if not plan.attacks:
         return {}
     return {variant.label: judge(evidence(plan, variant, records)) for variant in plan.variants}
 
 
 def judge(found: Evidence) -> Verdict:
-    """Run every check on what is known of a row."""
+    """Run every check on the evidence on a row."""
     return Verdict(tuple(Check(name, *check(found)) for name, check in CHECKS.items()))
 
 
 Finding = tuple[str, str, str]
-Pair = tuple[Threat, Threat]  # what should be at least as strong, and what should not be stronger
+Pair = tuple[Threat, Threat]  # the first should be at least as strong as the second
 
 
 def _one_step(found: Evidence) -> Finding:
@@ -92,7 +92,7 @@ def _black_box(found: Evidence) -> Finding:
 
 
 def _unbounded(found: Evidence) -> Finding:
-    """Accuracy reaches zero where eps lets any image become any other's grey."""
+    """Accuracy reaches zero where eps is so large that every image can become the same grey one."""
     large = [t for t in found.threats if t.is_white_box and t.attack.norm == "linf" and t.eps >= REACHES_GREY]
     if not large:
         return NOT_JUDGED, "no white-box Linf attack has so large an eps", f"add eps {REACHES_GREY:g} to pgd"
@@ -102,9 +102,9 @@ def _unbounded(found: Evidence) -> Finding:
 
 
 def _falling(found: Evidence) -> Finding:
-    """Where an attack breaks some examples, twice its eps breaks more, until next to none is left.
+    """Where an attack breaks some examples, twice its eps breaks more, until almost none are left.
 
-    That accuracy never rises with eps is no check: what a smaller eps broke counts as broken.
+    "Accuracy never rises with eps" would be no check: an example that a smaller eps broke counts as broken.
     """
     pairs = [
         (one, other)
@@ -123,7 +123,7 @@ def _falling(found: Evidence) -> Finding:
 
 
 def _stays(clean: Correct, one: Threat, other: Threat, *, level: float) -> bool:
-    """Whether accuracy stays: less than MARGIN is lost, and surely less than half of what the smaller eps broke."""
+    """Whether accuracy stays: it falls by less than MARGIN and surely less than half of what the smaller eps broke."""
     seeds = sorted(set(clean) & set(one.correct) & set(other.correct))
     if not seeds or other.accuracy <= UNBOUNDED_ACCURACY or one.accuracy - other.accuracy >= MARGIN:
         return False
@@ -145,7 +145,7 @@ def _effort(found: Evidence) -> Finding:
 
 
 def _adaptive(found: Evidence) -> Finding:
-    """Attacks on the default view find what attacks that know the defense find, and these no less than the others."""
+    """Attacks on the default view and attacks that know the defense are equally strong."""
     if found.views == {"default"}:
         return PASSED, "the defense has no other view: its default attack is adaptive", ""
     pairs: list[Pair] = []
@@ -160,7 +160,7 @@ def _adaptive(found: Evidence) -> Finding:
 
 
 def _gradients(found: Evidence) -> Finding:
-    """Loss gradients do not vanish where a model is right."""
+    """Loss gradients do not vanish on correctly classified examples."""
     if not found.vanishing:
         return NOT_JUDGED, "gradients were not measured", "add the measure gradients to the study"
     shares = np.concatenate(list(found.vanishing.values()))
@@ -185,7 +185,7 @@ def _strongest(threats: Iterable[Threat]) -> Threat:
 
 
 def _compared(pairs: list[Pair], to_run: str) -> Finding:
-    """Fail if in some pair the first is weaker than the second; tell of the pair in which it is so the most."""
+    """Fail if the first of some pair is weaker than the second; report the pair where it is weakest."""
     if not pairs:
         return NOT_JUDGED, "there is nothing to compare", to_run
     by_difference = sorted(pairs, key=lambda pair: weaker_by(*pair)[0], reverse=True)

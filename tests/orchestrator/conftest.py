@@ -16,8 +16,8 @@ from s3_server import S3
 from tiny_study import STUDY
 
 from orchestrator.planning.plan import Plan, expand
-from orchestrator.report import Summary, summarise
 from orchestrator.storage.store import Store
+from orchestrator.summary import Summary, summarise
 from search_spaces.study import Study, Transfer
 from trainables.results import Record
 from trainables.specs import EvaluationSpec, TrainingSpec

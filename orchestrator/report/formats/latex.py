@@ -1,4 +1,4 @@
-"""A report's tables in LaTeX, to be \\input into a paper."""
+"""The LaTeX format: a report's tables, to be \\input into a paper."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 
 from orchestrator.planning.plan import command
+from orchestrator.report.formats.contract import Figures
 from orchestrator.report.notes import missing, notes, sample
-from orchestrator.report.sections.accuracy import sections
-from orchestrator.report.sections.order import more_sections
+from orchestrator.report.sections import accuracy_sections, more_sections
 from orchestrator.report.table import Entry, Heading, Section, Table
-from orchestrator.summary.aggregate import Summary
+from orchestrator.summary import Summary
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -28,18 +28,18 @@ ESCAPES = {
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
-def latex(summary: Summary) -> str:
-    """Return one table environment a section; it needs the packages booktabs and graphicx."""
+def render_latex(summary: Summary, _: Figures) -> str:
+    """Return one table environment for each section; they need the packages booktabs and graphicx."""
     name = summary.plan.study.name
     comments = [r"\usepackage{booktabs,graphicx}", f"Made from the records of: {command(summary.plan)}"]
     lines = [f"% {' '.join(comment.split())}" for comment in (*comments, *notes(summary))]
-    for number, section in enumerate((*sections(summary), *more_sections(summary)), start=1):
+    for number, section in enumerate((*accuracy_sections(summary), *more_sections(summary)), start=1):
         lines += ["", *_environment(summary, section, f"tab:{name}-{number}")]
     return "\n".join([*lines, ""])
 
 
 def escaped(text: str) -> str:
-    """Write plain text so that LaTeX prints it as it is."""
+    """Escape plain text so that LaTeX prints it as it is."""
     return "".join(ESCAPES.get(character, character) for character in text)
 
 
@@ -60,7 +60,7 @@ def _environment(summary: Summary, section: Section, key: str) -> list[str]:
 
 
 def _worded(text: str) -> str:
-    """Escape text, with its `code` in typewriter."""
+    """Escape text and set its `code` in typewriter."""
     return re.sub("`([^`]*)`", r"\\texttt{\1}", escaped(text))
 
 
@@ -76,7 +76,7 @@ def _tabular(section: Section) -> list[str]:
 
 
 def _head(headings: Sequence[Heading]) -> list[str]:
-    """Return two lines: groups that span their columns, ruled, and names."""
+    """Return two lines, the groups that span their columns and the names, with rules between them."""
     groups, rules, at = [""], [], 2
     for group, members in itertools.groupby(headings, key=lambda heading: heading.group):
         width = len(list(members))

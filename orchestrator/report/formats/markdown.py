@@ -1,40 +1,50 @@
-"""A report in GitHub's Markdown."""
+"""The Markdown format, as GitHub reads it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from orchestrator.planning.plan import command
+from orchestrator.report.formats.contract import Figures
 from orchestrator.report.notes import missing, notes
-from orchestrator.report.sections.accuracy import sections
-from orchestrator.report.sections.order import more_sections
+from orchestrator.report.sections import accuracy_sections, more_sections
 from orchestrator.report.table import Entry, Table
-from orchestrator.summary.aggregate import Summary
+from orchestrator.summary import Summary
 
 
-def markdown(summary: Summary, *, figures: tuple[str, ...] = ()) -> str:
-    """Return the report as Markdown; `figures` are names of image files that lie beside it."""
+def render_markdown(summary: Summary, figures: Figures) -> str:
+    """Return the report as Markdown; it links the figures, which are files beside it."""
     study = summary.plan.study
     lines = [f"# {escaped(study.title)}", ""]
     answers = ", ".join(filter(None, (study.paper, study.table)))
     for text in filter(None, (study.question, answers and f"Answers {answers}.", missing(summary))):
         lines += [escaped(text), ""]
-    for section in (*sections(summary), *more_sections(summary)):
+    for section in (*accuracy_sections(summary), *more_sections(summary)):
         lines += [f"## {escaped(section.title)}", ""]
         for table in filter(None, (section.table, section.difference)):
-            lines += [f"{escaped(table.caption)}:", "", *table_lines(table), ""]
-    for name in figures:
-        lines += [f"![{name.partition('.')[0].replace('_', ' ')}]({name})", ""]
-    lines += ["## Notes", "", *(f"- {escaped(note)}" for note in notes(summary)), ""]
+            lines += table_lines(table)
+    lines += [*figure_lines(figures), *note_lines(notes(summary))]
     return "\n".join([*lines, f"Made from the records of `{command(summary.plan)}`.", ""])
 
 
 def table_lines(table: Table) -> list[str]:
-    """Return a table's lines."""
+    """Return a table below its caption, with an empty line at the end as all blocks of lines have."""
     heads = [table.stub, *(escaped(heading.flat) for heading in table.headings)]
     rule = [":--", *("--:" for _ in table.headings)]
     rows = [[escaped(label), *map(_entry, entries)] for label, entries in table.rows]
-    return [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
+    lines = [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
+    return [f"{escaped(table.caption)}:", "", *lines, ""]
+
+
+def figure_lines(names: Iterable[str]) -> list[str]:
+    """Return links to images of these file names, which also say what the images show."""
+    return [line for name in names for line in (f"![{name.partition('.')[0].replace('_', ' ')}]({name})", "")]
+
+
+def note_lines(notes: Iterable[str]) -> list[str]:
+    """Return the notes as a list below a heading."""
+    return ["## Notes", "", *(f"- {escaped(note)}" for note in notes), ""]
 
 
 def _entry(entry: Entry) -> str:
@@ -42,5 +52,5 @@ def _entry(entry: Entry) -> str:
 
 
 def escaped(text: str) -> str:
-    """Write plain text so that Markdown shows it as it is, `code` apart."""
+    """Escape plain text, except its `code`, so that Markdown shows it as it is."""
     return re.sub(r"`[^`]*`|[\\|*_<>]", lambda m: m[0] if m[0].startswith("`") else f"\\{m[0]}", text)

@@ -1,10 +1,9 @@
-"""A report as one HTML page that needs nothing beside it: styles inline, figures as data."""
+"""The HTML format: one page that needs no other file, with its styles inline and its figures as data."""
 
 from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from orchestrator.planning.plan import command
 from orchestrator.planning.wording import assignments
+from orchestrator.report.formats.contract import Figures
 from orchestrator.report.notes import missing, notes, sample
-from orchestrator.report.sections.accuracy import sections
-from orchestrator.report.sections.order import more_sections
+from orchestrator.report.sections import accuracy_sections, more_sections
 from orchestrator.report.settings import attack_settings, common_settings, crafted_on, own_settings, versions
 from orchestrator.report.table import Table, eps_text
-from orchestrator.summary.aggregate import Summary
+from orchestrator.summary import Summary
 
 TEMPLATE = "page.html.jinja"
 
 
-def page(summary: Summary, *, figures: Mapping[str, bytes]) -> str:
-    """Return the page; `figures` are PNG images by file name."""
+def render_page(summary: Summary, figures: Figures) -> str:
+    """Return the page with its figures inside."""
     return template(TEMPLATE).render(
         study=summary.plan.study,
         sample=sample(summary),
         notes=notes(summary),
         missing=missing(summary),
-        sections=sections(summary),
+        sections=accuracy_sections(summary),
         more_sections=more_sections(summary),
         groups=groups,
         figures={name: data_uri(content) for name, content in figures.items()},
@@ -42,7 +41,7 @@ def page(summary: Summary, *, figures: Mapping[str, bytes]) -> str:
 
 
 def template(name: str) -> Template:
-    """Load a template of this folder."""
+    """Load a template from the folder `templates`."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -54,13 +53,13 @@ def template(name: str) -> Template:
 
 
 def groups(table: Table) -> list[tuple[str, int]]:
-    """Return the groups of a table's headings and how many columns each spans."""
+    """Return the groups of a table's headings, each with the number of columns it spans."""
     grouped = itertools.groupby(table.headings, key=lambda heading: heading.group)
     return [(group, len(list(members))) for group, members in grouped]
 
 
 def data_uri(png: bytes) -> str:
-    """Return an image as a URI that holds it."""
+    """Return a URI that contains an image."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""A report in the terminal: each attack, what else there is, then the headline and its difference from the baseline."""
+"""A report in the terminal: attacks, other sections, then the headline and its difference from the baseline."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from orchestrator.report.notes import missing, notes
-from orchestrator.report.sections.accuracy import sections
-from orchestrator.report.sections.order import own_sections
+from orchestrator.report.sections import accuracy_sections, more_sections
 from orchestrator.report.table import Heading, Table
-from orchestrator.summary.aggregate import Summary
+from orchestrator.summary import Summary
 from search_spaces.study import CLEAN
 
 LABEL_WIDTH, COLUMN_WIDTH = 24, 13
 
 
-def terminal(summary: Summary, *, width: int = 100) -> Group:
-    """Return what rich prints in `width` characters: the headline last, where a terminal's reader looks first.
+def render_terminal(summary: Summary, *, width: int = 100) -> Group:
+    """Return what rich prints in `width` characters, the headline last, where a reader looks first.
 
-    A table that is wider is continued below, a part of its eps at a time.
+    A table that is too wide is continued below, a few eps at a time.
     """
-    headline, *attacks = sections(summary)
+    headline, *attacks = accuracy_sections(summary)
     parts: list[RenderableType] = [Text(summary.plan.study.title, style="bold")]
     parts += [Text(gaps, style="yellow")] if (gaps := missing(summary)) else []
-    for section in (*attacks, *own_sections(summary)):
-        parts += tables(section.title, section.table, width, has_groups=False)
-    parts += tables(headline.title, headline.table, width, has_groups=True)
+    for section in (*attacks, *more_sections(summary, printed=False)):
+        parts += rich_tables(section.title, section.table, width, has_groups=False)
+    parts += rich_tables(headline.title, headline.table, width, has_groups=True)
     if headline.difference:
-        parts += tables("", headline.difference, width, has_groups=True)
+        parts += rich_tables("", headline.difference, width, has_groups=True)
     return Group(*parts, *(Text(f"• {note}") for note in notes(summary)))
 
 
-def tables(title: str, table: Table, width: int, *, has_groups: bool) -> list[RenderableType]:
-    """Return a table in as many parts as the width asks for, each with the clean column if there is one."""
+def rich_tables(title: str, table: Table, width: int, *, has_groups: bool) -> list[RenderableType]:
+    """Return a table in as many parts as the width requires, each with the clean column if there is one."""
     kept = [0] if table.headings[:1] == (Heading("", CLEAN),) else []
     rest = range(len(kept), len(table.headings))
     size = max(1, (width - LABEL_WIDTH) // COLUMN_WIDTH - len(kept))

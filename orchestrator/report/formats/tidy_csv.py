@@ -1,6 +1,6 @@
-"""A Summary as tidy CSV: one row a variant, column and eps, unrounded, with what it takes to trace it.
+"""The CSV format: one row for each variant, column and eps, unrounded, with what it takes to trace it.
 
-Areas under accuracy against eps, what was measured and what training cost follow as columns of their own.
+Areas under the curves against eps, measures and training costs follow as columns of their own.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.report.formats.contract import Figures
 from orchestrator.report.settings import attack_settings, measure_settings
-from orchestrator.summary.aggregate import Column, Summary
-from orchestrator.summary.area import area, curves
-from orchestrator.summary.costs import COST_COLUMNS
-from orchestrator.summary.estimate import Estimate
+from orchestrator.summary import COST_COLUMNS, Column, Estimate, Summary, area_of, curves
 
 FIELDS = (
     "study",
@@ -40,8 +38,8 @@ FIELDS = (
 )
 
 
-def tidy_csv(summary: Summary) -> str:
-    """Return CSV: accuracies as fractions, what goes by seed as JSON; an empty field is an unknown number."""
+def render_csv(summary: Summary, _: Figures) -> str:
+    """Return CSV: accuracies as fractions, values by seed as JSON; a number that is unknown is an empty field."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
     writer.writeheader()
@@ -73,7 +71,7 @@ def _area_rows(summary: Summary) -> Iterator[dict[str, Any]]:
     for variant in summary.plan.variants:
         for name in curves(summary):
             last = summary.named(name)[-1]
-            row = _estimated(area(summary, variant.label, name), summary.cells[variant.label, last].planned)
+            row = _estimated(area_of(summary, variant.label, name), summary.cells[variant.label, last].planned)
             yield row | _about(summary, variant.label, variant.models, f"area: {name}") | {"eps": last.eps}
 
 
@@ -124,6 +122,6 @@ def _estimated(estimate: Estimate | None, planned: int) -> dict[str, Any]:
 
 
 def _attacks(summary: Summary, column: Column) -> dict[str, dict[str, str]]:
-    """Return the settings of each attack in a column: none if clean, several in a worst case."""
+    """Return the settings of each attack in a column: none for the clean one, several for a worst case."""
     attacks = {part: summary.plan.attack_of(part) for part in column.parts}
     return {part: attack_settings(attack) for part, attack in attacks.items() if attack}

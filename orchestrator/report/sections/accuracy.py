@@ -1,4 +1,4 @@
-"""A Summary as sections of plain tables, rounded and worded once for every format."""
+"""The headline and a section for each attack: accuracies, or what the judge calls them, and their differences."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from orchestrator.planning.wording import assignments
 from orchestrator.report.settings import attack_settings, crafted_on
 from orchestrator.report.table import FLAG, MISSING, Entry, Heading, Section, Table, eps_text, shown
-from orchestrator.summary.aggregate import Column, Summary
-from orchestrator.summary.estimate import Estimate
+from orchestrator.report.words import metric_of
+from orchestrator.summary import Column, Estimate, Summary
 from orchestrator.summary.verdict import RED_FLAG
 from search_spaces.study import CLEAN
 
 
-def sections(summary: Summary) -> tuple[Section, ...]:
-    """Return the headline (clean and worst case) and one section an attack."""
+def accuracy_sections(summary: Summary) -> tuple[Section, ...]:
+    """Return the headline (clean and worst case), then one section for each attack."""
     worst = dict.fromkeys(column.name for column in summary.worst_cases)
     headline = [column for name in worst for column in summary.named(name)]
-    title = "Clean accuracy and worst case over all attacks" if headline else "Clean accuracy"
-    attacks = [_section(summary, describe(summary, name), summary.named(name)) for name in summary.attack_names]
+    title = f"Clean {metric_of(summary)}" + (" and worst case over all attacks" if headline else "")
+    attacks = [_section(summary, _description(summary, name), summary.named(name)) for name in summary.attack_names]
     return (_section(summary, title, headline), *attacks)
 
 
-def describe(summary: Summary, name: str) -> str:
-    """Name an attack's column and say what it is: its settings, and for a transfer where it comes from."""
+def _description(summary: Summary, name: str) -> str:
+    """Return an attack's column and settings and, for a transfer, where its examples come from."""
     attack = summary.plan.attack_of(name)
     source = crafted_on(summary.plan, name)
     crafted = f"crafted on {source}, " if source else ""
@@ -37,7 +37,7 @@ def _section(summary: Summary, title: str, attacked: Sequence[Column]) -> Sectio
 
 
 def heading(column: Column) -> Heading:
-    """Return a column's head: its name above its eps."""
+    """Return a column's head, its name above its eps."""
     return Heading("", CLEAN) if column.name == CLEAN else Heading(column.name, eps_text(column.eps))
 
 
@@ -49,11 +49,11 @@ def _accuracies(summary: Summary, columns: Sequence[Column], headings: tuple[Hea
         entries = (Entry(t, label in best[column]) for t, column in zip(texts, columns, strict=True))
         flag = f" {FLAG}" if label in summary.verdicts and summary.verdicts[label].overall == RED_FLAG else ""
         rows.append((shown(label, summary.plan.baselines) + flag, tuple(entries)))
-    return Table("Accuracy in %", headings, tuple(rows))
+    return Table(f"{metric_of(summary).capitalize()} in %", headings, tuple(rows))
 
 
 def cell_text(summary: Summary, label: str, column: Column) -> str:
-    """Write a row's accuracy in a column, in % with its standard error; a dash where it has none."""
+    """Write a row's accuracy in a column, in % with its standard error; a dash if there is none."""
     estimate = summary.accuracy(label, column)
     if estimate is None:
         return MISSING

@@ -1,19 +1,18 @@
-"""The areas under accuracy against eps as a section of a report."""
+"""The section of areas under accuracy against eps."""
 
 from __future__ import annotations
 
-from orchestrator.report.table import MISSING, Entry, Heading, Section, Table, shown
-from orchestrator.summary.aggregate import Summary
-from orchestrator.summary.area import area, curves
-from orchestrator.summary.estimate import best_of, written
+from orchestrator.report.table import MISSING, Entry, Heading, Section, Table, shown, written
+from orchestrator.report.words import metric_of
+from orchestrator.summary import Summary, area_of, best_of, curves
 
 
 def area_sections(summary: Summary) -> tuple[Section, ...]:
-    """Return the section of the areas, a column an attack and the worst cases; none if nothing has a curve."""
+    """Return the section, with a column for each attack and for worst cases; none if nothing has a curve."""
     names = curves(summary)
     if not names:
         return ()
-    best = {name: best_of({label: area(summary, label, name) for label in summary.labels}) for name in names}
+    best = {name: best_of({label: area_of(summary, label, name) for label in summary.labels}) for name in names}
     rows = tuple(
         (
             shown(label, summary.plan.baselines),
@@ -21,11 +20,12 @@ def area_sections(summary: Summary) -> tuple[Section, ...]:
         )
         for label in summary.labels
     )
-    caption = "Trapezoids from eps 0 on, as a fraction of what perfect accuracy would have"
+    metric = metric_of(summary)
+    caption = f"Trapezoids from eps 0 on, as a fraction of what perfect {metric} would have"
     headings = tuple(Heading("", name) for name in names)
-    return (Section("Area under accuracy against eps", Table(caption, headings, rows), None),)
+    return (Section(f"Area under {metric} against eps", Table(caption, headings, rows)),)
 
 
 def _text(summary: Summary, label: str, name: str) -> str:
-    estimate = area(summary, label, name)
+    estimate = area_of(summary, label, name)
     return written(estimate, summary.cells[label, summary.named(name)[0]].planned, ".3f") if estimate else MISSING

@@ -1,24 +1,23 @@
-"""What each factor does as a section of a report."""
+"""The section of what each factor does."""
 
 from __future__ import annotations
 
 from orchestrator.report.sections.accuracy import heading
 from orchestrator.report.table import MISSING, Entry, Section, Table
-from orchestrator.summary.aggregate import Column, Summary
-from orchestrator.summary.effects import CONFIDENCE, Effect, effects, interval
+from orchestrator.summary import CONFIDENCE, Column, Effect, Summary, factor_effects, interval
 from search_spaces.study import CLEAN
 
 
 def effect_sections(summary: Summary) -> tuple[Section, ...]:
-    """Return the section of the factors' effects; none where there is but one, which the differences show."""
-    found = effects(summary)
+    """Return the section; none for a single effect, which the differences from the baseline show already."""
+    found = factor_effects(summary)
     if len(found) < 2:
         return ()
     columns = (*summary.named(CLEAN), *summary.worst_cases)
     rows = tuple((e.name, tuple(Entry(_text(summary, e, column)) for column in columns)) for e in found)
     interval_text = f"{CONFIDENCE:.0%} confidence interval over seeds" if len(summary.plan.seeds) > 1 else "one seed"
     caption = f"Percentage points, paired by seed, all else equal, averaged over the other factors; {interval_text}"
-    return (Section("Effect of each factor", Table(caption, tuple(heading(c) for c in columns), rows), None),)
+    return (Section("Effect of each factor", Table(caption, tuple(heading(c) for c in columns), rows)),)
 
 
 def _text(summary: Summary, effect: Effect, column: Column) -> str:

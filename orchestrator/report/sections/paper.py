@@ -1,7 +1,7 @@
-"""What the papers print in the table that a study answers, from `reference/results.csv`, as printed.
+"""The sections of what the papers print in the table that a study answers, from `reference/results.csv`.
 
-Facts typed in from the papers, probable errors of the sources included; what is doubtful about a number is said
-beside it. Nothing of it was reproduced by being here.
+The numbers are copied from the papers with their probable errors; a note beside a number says what is doubtful about
+it. That a number is listed does not mean that it was reproduced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = Mapping[str, str]
 
 
 def printed_sections(study: Study) -> tuple[Section, ...]:
-    """Return a section for each dataset of each table that a study names and the papers print."""
+    """Return one section for each dataset of each table that a study names and the papers print."""
     tables, datasets = tables_of(study.table), datasets_of(study.table)
     rows = [r for r in _rows() if r["paper"] == study.paper and r["table"] in tables and r["metric"] in SHOWN]
     keys = dict.fromkeys((r["table"], r["dataset"]) for r in rows if not datasets or r["dataset"] in datasets)
@@ -36,7 +36,7 @@ def printed_sections(study: Study) -> tuple[Section, ...]:
 
 
 def tables_of(text: str) -> frozenset[str]:
-    """Return the numbers of the tables that a text such as `Tables 4 and 5 (CIFAR-10)` names."""
+    """Return the numbers of the tables that a text names, such as `Tables 4 and 5 (CIFAR-10)`."""
     found = re.findall(rf"Tables? ({NUMBER}(?:(?:, | and ){NUMBER})*)", text)
     return frozenset(number for group in found for number in re.findall(NUMBER, group))
 
@@ -64,7 +64,7 @@ def _section(table: str, dataset: str, rows: Sequence[Row]) -> Section:
     caption = "As printed, accuracies in %; data, networks and attacks are the paper's, not those of the rows above"
     if doubts:
         caption += ". " + "; ".join(f"[{number}] {note}" for note, number in doubts.items())
-    return Section(f"What the paper prints: Table {table}, {dataset}", Table(caption, tuple(columns), lines), None)
+    return Section(f"What the paper prints: Table {table}, {dataset}", Table(caption, tuple(columns), lines))
 
 
 def _label(row: Row) -> str:

@@ -1,25 +1,25 @@
-"""Transfer matrices: every row of a study on what every source crafted with one attack, the white box between."""
+"""The sections of transfer matrices: every row of a study on what every source crafted, white boxes among them."""
 
 from __future__ import annotations
 
 from orchestrator.report.sections.accuracy import cell_text
 from orchestrator.report.table import Entry, Heading, Section, Table, eps_text
-from orchestrator.summary.aggregate import Summary
-from orchestrator.summary.matrices import Matrix, matrices
+from orchestrator.report.words import metric_of
+from orchestrator.summary import Matrix, Summary, transfer_matrices
 
 WHITE_BOX = "*"  # beside what a model crafted on itself
 
 
 def matrix_sections(summary: Summary) -> tuple[Section, ...]:
-    """Return a section a matrix; none for a study that is no transfer matrix."""
-    return tuple(_section(summary, matrix) for matrix in matrices(summary))
+    """Return one section for each matrix; none for a study without one."""
+    return tuple(_section(summary, matrix) for matrix in transfer_matrices(summary))
 
 
 def _section(summary: Summary, matrix: Matrix) -> Section:
     headings = tuple(Heading("", source) for source in matrix.sources)
     rows = tuple((t, tuple(_entry(summary, matrix, t, s) for s in matrix.sources)) for t in matrix.targets)
     title = f"Transfer of {matrix.attack} at eps {eps_text(matrix.eps)}"
-    return Section(title, Table(_caption(matrix), headings, rows, "target, by source"), None)
+    return Section(title, Table(_caption(summary, matrix), headings, rows, "target, by source"))
 
 
 def _entry(summary: Summary, matrix: Matrix, target: str, source: str) -> Entry:
@@ -27,9 +27,10 @@ def _entry(summary: Summary, matrix: Matrix, target: str, source: str) -> Entry:
     return Entry(cell_text(summary, target, matrix.columns[target, source]) + mark)
 
 
-def _caption(matrix: Matrix) -> str:
+def _caption(summary: Summary, matrix: Matrix) -> str:
     caption = (
-        f"Accuracy in % of a row on what a column's model of the same seed crafted; {WHITE_BOX} itself, in white box"
+        f"{metric_of(summary).capitalize()} in % of a row on what a column's model of the same seed crafted; "
+        f"{WHITE_BOX} itself, in white box"
     )
     if set(matrix.sources) <= set(matrix.targets):
         return caption

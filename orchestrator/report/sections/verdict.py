@@ -1,18 +1,18 @@
-"""The verdicts on gradient masking as a section of a report, and in words."""
+"""The section of verdicts on gradient masking, and the notes that explain them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from orchestrator.report.table import FLAG, Entry, Heading, Section, Table, shown
-from orchestrator.summary.aggregate import Summary
+from orchestrator.summary import Summary
 from orchestrator.summary.verdict import CHECKS, FAILED, NOT_JUDGED, PASSED, RED_FLAG
 
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "?"}
 
 
 def verdict_sections(summary: Summary) -> tuple[Section, ...]:
-    """Return the section of rows and checks; none for a study without an attack."""
+    """Return the section, rows by checks; none for a study without an attack."""
     if not summary.verdicts:
         return ()
     rows = tuple(
@@ -24,11 +24,11 @@ def verdict_sections(summary: Summary) -> tuple[Section, ...]:
     )
     caption = "No check can show that a model is robust; ? could not be judged from the attacks of this study"
     headings = (Heading("", "verdict"), *(Heading("", name) for name in CHECKS))
-    return (Section("Signs of gradient masking", Table(caption, headings, rows), None),)
+    return (Section("Signs of gradient masking", Table(caption, headings, rows)),)
 
 
 def verdict_notes(summary: Summary) -> Iterator[str]:
-    """Yield what each failed check found, then what to run for those that could not be judged."""
+    """Yield what each failed check found, then what to run for the checks that could not judge."""
     if any(verdict.overall == RED_FLAG for verdict in summary.verdicts.values()):
         yield f"{FLAG} marks a row with a sign of gradient masking: its accuracy under attack may be overestimated."
     for label, verdict in summary.verdicts.items():

@@ -1,7 +1,7 @@
 from tiny_study import BIG, SMALL, STUDY
 
 from orchestrator.report.notes import missing, notes, sample
-from orchestrator.summary.aggregate import summarise
+from orchestrator.summary import summarise
 
 
 def test_missing_evaluations_are_counted_and_the_command_given(summary_of):

@@ -3,7 +3,7 @@ from tiny_study import BIG, SMALL, STUDY
 
 from orchestrator.planning.plan import expand
 from orchestrator.storage.store import Store
-from orchestrator.summary.aggregate import summarise
+from orchestrator.summary import summarise
 from search_spaces.study import Study
 from trainables.attacks.registry import attack_spec
 from trainables.errors import InputError

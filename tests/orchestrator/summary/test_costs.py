@@ -9,11 +9,10 @@ from rich.console import Console
 from tiny_study import BIG, SMALL, STUDY
 
 from orchestrator.planning.plan import expand
-from orchestrator.report import render
-from orchestrator.report.formats.terminal import terminal
+from orchestrator.report import FORMATS, render, render_terminal
 from orchestrator.report.sections.cost import cost_sections
 from orchestrator.storage.store import Store
-from orchestrator.summary.aggregate import summarise
+from orchestrator.summary import summarise
 from orchestrator.summary.costs import COST_COLUMNS, training_costs
 from search_spaces.study import Study
 
@@ -122,13 +121,13 @@ def test_every_format_has_the_table_and_its_hardware(asked, name):
 
 def test_the_terminal_has_the_table(asked):
     stream = io.StringIO()
-    Console(file=stream, width=120).print(terminal(asked, width=120))
+    Console(file=stream, width=120).print(render_terminal(asked, width=120))
     (row,) = [line.split() for line in stream.getvalue().split("Training cost")[1].splitlines()[:9] if BIG in line]
     assert row[2:8] == ["7", "±", "1", "3", "±", "1"]
 
 
 def test_csv_has_a_row_a_measure(asked):
-    rows = list(csv.DictReader(io.StringIO(render(asked, ["csv"])["report.csv"].decode())))
+    rows = list(csv.DictReader(io.StringIO(render(asked, {"csv": FORMATS["csv"]})["report.csv"].decode())))
     (row,) = [r for r in rows if (r["variant"], r["column"]) == (BIG, "training: total s")]
     assert (float(row["mean"]), float(row["stderr"]), row["seeds"]) == (18.0, 2.0, "2")
     assert row["hardware"] == "A CPU (1 thread)"

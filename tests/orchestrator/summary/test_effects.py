@@ -2,7 +2,7 @@ import pytest
 from scipy import stats
 
 from orchestrator.report.sections.effect import effect_sections
-from orchestrator.summary.effects import effects, interval
+from orchestrator.summary.effects import factor_effects, interval
 from search_spaces.study import Study
 
 STUDY = Study(
@@ -33,7 +33,7 @@ def filled(summary_of, study=STUDY, *, without=()):
 
 
 def effect_of(summary, name):
-    return next(effect for effect in effects(summary) if effect.name == name)
+    return next(effect for effect in factor_effects(summary) if effect.name == name)
 
 
 def by_seed(name):
@@ -87,7 +87,7 @@ def test_one_seed_has_no_interval(summary_of):
 )
 def test_designs_around_a_centre_tell_effects_but_no_interaction(design, names, contrast, summary_of):
     summary = summary_of(study=STUDY.model_copy(update={"design": design}))
-    found = effects(summary)
+    found = factor_effects(summary)
     assert [effect.name for effect in found] == names
     assert found[0].contrasts == (contrast,)
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.image import imread
 from tiny_study import BIG, MEASURED, SMALL, STUDY
 
-from orchestrator.report import render
+from orchestrator.report import FORMATS, render
 from orchestrator.report.figures.measure import measure_maps
 
 
@@ -35,7 +35,7 @@ def test_a_report_has_it_beside_its_other_figures(summary_of):
     values = {(BIG, "slopes", 0): {"steep": np.eye(3)}}
     with_attacks = MEASURED.model_copy(update={"attacks": STUDY.attacks})
     for study in (MEASURED, with_attacks):
-        files = render(summary_of(study=study, values=values), ["markdown"])
+        files = render(summary_of(study=study, values=values), {"markdown": FORMATS["markdown"]})
         assert b"slopes_steep.png" in files["report.md"]
         assert "slopes_steep.png" in files
 

@@ -2,7 +2,11 @@ import re
 
 from tiny_study import BIG, SMALL
 
-from orchestrator.report.formats.latex import escaped, latex
+from orchestrator.report.formats.latex import escaped, render_latex
+
+
+def latex(summary):
+    return render_latex(summary, {})
 
 
 def test_every_special_character_is_escaped():

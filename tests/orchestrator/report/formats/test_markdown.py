@@ -1,6 +1,10 @@
 from tiny_study import BIG, MEASURED, SMALL, STUDY
 
-from orchestrator.report.formats.markdown import markdown
+from orchestrator.report.formats.markdown import render_markdown
+
+
+def markdown(summary, figures=()):
+    return render_markdown(summary, dict.fromkeys(figures, b"png"))
 
 
 def test_tables_are_pipes_with_the_best_in_bold(summary_of):

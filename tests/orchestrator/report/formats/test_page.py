@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 from tiny_study import BIG, MEASURED, STUDY
 
-from orchestrator.report.formats.page import page
+from orchestrator.report.formats.page import render_page
 
 VOID = {"meta", "img", "br"}
 
@@ -28,7 +28,7 @@ class Outline(HTMLParser):
 
 
 def test_page_needs_nothing_beside_it(summary_of):
-    text = page(summary_of(), figures={"plot.png": b"png"})
+    text = render_page(summary_of(), {"plot.png": b"png"})
     outline = Outline(text)
     assert outline.references == [f"data:image/png;base64,{base64.b64encode(b'png').decode()}"]
     assert not re.search(r"https?://|url\(|@import", text)
@@ -36,20 +36,20 @@ def test_page_needs_nothing_beside_it(summary_of):
 
 
 def test_text_of_a_study_is_escaped(summary_of):
-    text = page(summary_of(), figures={})
+    text = render_page(summary_of(), {})
     assert Outline(text).scripts == 0
     assert "Width &amp; &lt;script&gt;alert(1)&lt;/script&gt; of 100% b_c" in text
 
 
 def test_best_is_bold(summary_of):
-    text = page(summary_of({(BIG, "pgd", 0): {0.1: "1110"}}), figures={})
+    text = render_page(summary_of({(BIG, "pgd", 0): {0.1: "1110"}}), {})
     assert "<td><strong>100.0 ± 0.0</strong></td>" in text
     assert "<td>87.5 ± 12.5</td>" in text
 
 
 def test_page_shows_where_the_numbers_come_from(summary_of):
     summary = summary_of(overrides={"epochs": 3})
-    text = page(summary, figures={})
+    text = render_page(summary, {})
     assert "<code>robust-sweep run tiny_study --set epochs=3</code>" in text
     assert "name=pgd norm=linf" in text
     assert "2.13.0" in text
@@ -58,19 +58,19 @@ def test_page_shows_where_the_numbers_come_from(summary_of):
 
 
 def test_what_is_missing_stands_at_the_top(summary_of):
-    text = page(summary_of({(BIG, "pgd", 0): None}), figures={})
+    text = render_page(summary_of({(BIG, "pgd", 0): None}), {})
     assert text.index("1 of 16 evaluations missing: run <code>robust-sweep run tiny_study</code>") < text.index(
         "<main>"
     )
 
 
 def test_a_whole_table_has_no_warning(summary_of):
-    assert "evaluations missing" not in page(summary_of(), figures={})
+    assert "evaluations missing" not in render_page(summary_of(), {})
 
 
 def test_areas_and_measures_have_headings_of_their_own(summary_of):
     study = MEASURED.model_copy(update={"attacks": STUDY.attacks})
-    text = page(summary_of(study=study, values={(BIG, "slopes", 0): {"linf_norm": [0.5]}}), figures={})
+    text = render_page(summary_of(study=study, values={(BIG, "slopes", 0): {"linf_norm": [0.5]}}), {})
     assert Outline(text).open == []
     heads = re.findall(r"<h2>(.*)</h2>", text)
     assert heads[1:4] == ["Each attack", "Signs of gradient masking", "Area under accuracy against eps"]

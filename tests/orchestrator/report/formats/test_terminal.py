@@ -4,12 +4,12 @@ import pytest
 from rich.console import Console
 from tiny_study import BIG, MEASURED, SMALL, STUDY
 
-from orchestrator.report.formats.terminal import terminal
+from orchestrator.report.formats.terminal import render_terminal
 
 
 def shown(summary, width=100):
     stream = io.StringIO()
-    Console(file=stream, width=width).print(terminal(summary, width=width))
+    Console(file=stream, width=width).print(render_terminal(summary, width=width))
     return stream.getvalue()
 
 

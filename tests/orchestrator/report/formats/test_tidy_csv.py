@@ -4,16 +4,16 @@ import json
 
 from tiny_study import BIG, MEASURED, SMALL
 
-from orchestrator.report.formats.tidy_csv import tidy_csv
+from orchestrator.report.formats.tidy_csv import render_csv
 
 
 def rows_of(summary):
-    rows = csv.DictReader(io.StringIO(tidy_csv(summary)))
+    rows = csv.DictReader(io.StringIO(render_csv(summary, {})))
     return {(row["variant"], row["column"], float(row["eps"])): row for row in rows}
 
 
 def rows_in(summary, column):
-    rows = csv.DictReader(io.StringIO(tidy_csv(summary)))
+    rows = csv.DictReader(io.StringIO(render_csv(summary, {})))
     return {row["variant"]: row for row in rows if row["column"] == column}
 
 

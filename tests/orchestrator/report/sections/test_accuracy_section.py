@@ -1,7 +1,7 @@
 import pytest
 from tiny_study import BIG, SMALL
 
-from orchestrator.report.sections.accuracy import sections
+from orchestrator.report.sections.accuracy import accuracy_sections
 from orchestrator.report.table import Entry, Heading, eps_text
 
 
@@ -10,7 +10,7 @@ def entries(table, label):
 
 
 def test_headline_shows_clean_and_worst_case_with_the_best_in_bold(summary_of):
-    headline = sections(summary_of({(SMALL, "fgsm", 0): {0.1: "1100"}, (SMALL, "fgsm", 1): {0.1: "1110"}}))[0]
+    headline = accuracy_sections(summary_of({(SMALL, "fgsm", 0): {0.1: "1100"}, (SMALL, "fgsm", 1): {0.1: "1110"}}))[0]
     assert headline.table.headings == (
         Heading("", "clean"),
         Heading("worst case", "0.1"),
@@ -23,12 +23,12 @@ def test_headline_shows_clean_and_worst_case_with_the_best_in_bold(summary_of):
 
 def test_differences_carry_their_sign_and_leave_out_the_baseline(summary_of):
     summary = summary_of({(BIG, "fgsm", 0): {0.1: "1100"}, (SMALL, "fgsm", 1): {0.2: "1110"}})
-    fgsm = sections(summary)[1].difference
+    fgsm = accuracy_sections(summary)[1].difference
     assert fgsm.rows == ((BIG, (Entry("+0.0 ± 0.0"), Entry("−25.0 ± 25.0"), Entry("+12.5 ± 12.5"))),)
 
 
 def test_every_attack_has_a_section_that_says_what_it_is(summary_of):
-    titles = [section.title for section in sections(summary_of())]
+    titles = [section.title for section in accuracy_sections(summary_of())]
     assert titles == [
         "Clean accuracy and worst case over all attacks",
         "fgsm: name=fgsm norm=linf",
@@ -40,14 +40,14 @@ def test_every_attack_has_a_section_that_says_what_it_is(summary_of):
 
 def test_missing_cells_are_dashes_and_partial_ones_say_how_many_seeds(summary_of):
     summary = summary_of({(BIG, "clean", 0): None, (BIG, "fgsm", 0): None, (BIG, "fgsm", 1): None})
-    fgsm = sections(summary)[1]
+    fgsm = accuracy_sections(summary)[1]
     assert [entry.text for entry in entries(fgsm.table, BIG)] == ["100.0 [1/2]", "–", "–"]
     assert [entry.text for entry in entries(fgsm.difference, BIG)] == ["+0.0 [1/2]", "–", "–"]
 
 
 def test_a_plan_of_one_row_has_no_differences_and_nothing_in_bold(summary_of):
     summary = summary_of(overrides={"network.width": 4})
-    for section in sections(summary):
+    for section in accuracy_sections(summary):
         assert section.difference is None
         assert not any(entry.is_best for _, row in section.table.rows for entry in row)
 

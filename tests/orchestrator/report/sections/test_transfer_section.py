@@ -7,7 +7,7 @@ from tiny_study import BIG, SMALL, STUDY
 
 from orchestrator.report.figures.transfer import transfer_heat_maps
 from orchestrator.report.sections.transfer import matrix_sections
-from orchestrator.summary.matrices import matrices
+from orchestrator.summary.matrices import transfer_matrices
 from search_spaces.study import Transfer
 
 MATRIX = STUDY.model_copy(
@@ -34,7 +34,7 @@ def summary(summary_of):
 
 
 def test_a_matrix_has_a_cell_a_target_and_source_and_the_white_box_between(summary):
-    first, second = matrices(summary)
+    first, second = transfer_matrices(summary)
     assert (first.attack, first.eps, second.eps) == ("pgd", 0.1, 0.2)
     assert first.sources == first.targets == (SMALL, BIG)
     found = {(t, s): first.accuracy(summary, t, s).mean for t in first.targets for s in first.sources}
@@ -59,7 +59,7 @@ def test_sources_of_each_row_s_own_are_columns_by_what_selects_them(summary_of):
     study = STUDY.model_copy(update={"space": space, "transfers": transfers})
     outcomes = {("madry width=8", "pgd", 0): {0.1: "1000"}, ("madry width=8", "from_none", 0): {0.1: "1100"}}
     summary = summary_of(outcomes, study=study, seeds=[0])
-    matrix, _ = matrices(summary)
+    matrix, _ = transfer_matrices(summary)
     assert matrix.sources == ("name=none", "name=madry")
     assert matrix.white_boxes == {(f"{name} width={w}", f"name={name}") for name in ("none", "madry") for w in (4, 8)}
     assert matrix.accuracy(summary, "madry width=8", "name=madry").mean == 0.25

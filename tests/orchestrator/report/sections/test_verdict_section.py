@@ -1,6 +1,6 @@
 from tiny_study import BIG, SMALL
 
-from orchestrator.report.sections.accuracy import sections
+from orchestrator.report.sections.accuracy import accuracy_sections
 from orchestrator.report.sections.verdict import verdict_sections
 from orchestrator.summary.verdict import CHECKS, NOT_JUDGED, RED_FLAG
 
@@ -16,7 +16,7 @@ def test_rows_and_checks_are_a_table(summary_of):
 
 
 def test_a_red_flag_stands_beside_the_row(summary_of):
-    labels = [label for label, _ in sections(summary_of(BROKEN_BY_FGSM, otherwise="1" * 20))[0].table.rows]
+    labels = [label for label, _ in accuracy_sections(summary_of(BROKEN_BY_FGSM, otherwise="1" * 20))[0].table.rows]
     assert labels == [f"{SMALL} (baseline)", f"{BIG} [!]"]
 
 
