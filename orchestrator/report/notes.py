@@ -64,15 +64,15 @@ def _worst_case(summary: Summary) -> Iterator[str]:
         columns = summary.named(name)
         attacks = dict.fromkeys(part for column in columns for part in column.parts if part != CLEAN)
         yield (
-            f"{name.capitalize()}: an example counts only if the model is right on it clean and under every "
-            f"attack at that eps ({', '.join(attacks)}), so it is at or below the lowest of them."
+            f"{name.capitalize()}: each example counts with its worst result, clean or under any attack at that eps "
+            f"({', '.join(attacks)}), so the worst case is at or below the lowest of them."
         )
         for column in columns:
             if len(column.parts) - 1 < len(attacks):
                 used = ", ".join(part for part in column.parts if part != CLEAN)
-                yield f"{name.capitalize()} at eps {column.eps:g} is over {used} only."
+                yield f"{name.capitalize()} at eps {column.eps:g} covers {used} only."
     if left := _left_out(summary):
-        yield f"Not every attack has eps {', '.join(f'{eps:g}' for eps in left)}: the worst case leaves them out."
+        yield f"The worst case leaves out eps {', '.join(f'{eps:g}' for eps in left)}, which not every attack has."
 
 
 def _left_out(summary: Summary) -> list[float]:
@@ -88,7 +88,7 @@ def _upper_bound(summary: Summary) -> Iterator[str]:
     families = {ATTACKS[attack.name].family for attack in summary.plan.attacks.values()}
     lacking = [name for family, name in STRONG.items() if family not in families]
     if families and lacking:
-        yield f"The worst case is an upper bound: no {' and no '.join(lacking)} is among the attacks."
+        yield f"The worst case is an upper bound: the attacks include no {' and no '.join(lacking)}."
 
 
 def _transfers(summary: Summary) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _transfers(summary: Summary) -> Iterator[str]:
         if _meets_itself(summary, name):
             itself = "is attacked from another of its own seeds"
         else:
-            itself = "has no other seed to be attacked from, so no row's worst case has this attack"
+            itself = "has no other seed to be attacked from, so no row's worst case includes this attack"
         yield (
             f"{name}: examples crafted with {transfer.attack} on {source}, then shown to each variant; "
             f"a variant that is its own source {itself}."
@@ -110,8 +110,8 @@ def _transfers(summary: Summary) -> Iterator[str]:
 def _costs(summary: Summary) -> Iterator[str]:
     if summary.costs:
         yield (
-            "Training times are without validation, of trials that may have shared the machine: trained with "
-            "`--max-concurrent 1` they have it alone. `prepare s` is what comes before the first epoch."
+            "Training times exclude validation. Trials may have shared the machine; with `--max-concurrent 1` each has "
+            "it to itself. `prepare s` is the time before the first epoch."
         )
 
 

@@ -56,7 +56,9 @@ def best_table(history: History) -> Table | None:
     """Return the best trials with their values in percent; None if no trial is complete."""
     if not history.best:
         return None
-    front = f"Pareto front: {len(history.best)} of {len(history.complete)} trials, each beaten by none in everything"
+    front = (
+        f"Pareto front: {len(history.best)} of {len(history.complete)} trials, none of them beaten in every objective"
+    )
     best = f"The best {len(history.best)} of {len(history.complete)} trials"
     caption = f"{best if len(history.objectives) == 1 else front}; in % on validation examples"
     tops = [max(values) for values in zip(*(trial.values for trial in history.best), strict=True)]
@@ -74,7 +76,7 @@ def importance_table(history: History) -> Table | None:
         return None
     shares = {key: [history.importance[name].get(key) for name in history.objectives] for key in keys}
     ranked = sorted(keys, key=lambda key: sum(share or 0 for share in shares[key]), reverse=True)
-    caption = f"Importance: share in % of what sets the best of {len(history.complete)} trials apart"
+    caption = f"Importance: each key's share in % of what sets the best of {len(history.complete)} trials apart"
     rows = tuple((key, tuple(Entry(MISSING if s is None else f"{100 * s:.0f}") for s in shares[key])) for key in ranked)
     return Table(caption, _objectives(history), rows, "key")
 
@@ -96,14 +98,15 @@ def search_notes(history: History) -> Iterator[str]:
     counts = Counter(trial.state for trial in points)
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     repeats = len(history.trials) - len(points)
-    again = f", and {repeats} draws of points that were tried before" if repeats else ""
+    draws = "1 draw of a point" if repeats == 1 else f"{repeats} draws of points"
+    again = f", and {draws} already tried" if repeats else ""
     yield f"{len(points)} trials ({states}){again}; sampler {history.sampler}, pruner {history.pruner}."
     seeds = f"seed{'s' if len(history.seeds) > 1 else ''} {', '.join(map(str, history.seeds))}"
-    yield f"Values are of {seeds}: means over the eps of an attack, on validation examples alone."
+    yield f"Values are for {seeds} on validation examples alone; under an attack they are means over its eps."
     if counts["pruned"]:
-        yield "A pruned trial shows what it last measured while it was trained, in brackets."
+        yield "A pruned trial shows in brackets the last value that was measured while it was trained."
     if history.importance and len(history.complete) < ENOUGH:
-        yield f"Importance (PED-ANOVA) of fewer than {ENOUGH} complete trials is a hint and no more."
+        yield f"With fewer than {ENOUGH} complete trials, importance (PED-ANOVA) is only a hint."
     for error, count in Counter(trial.error for trial in points if trial.error).items():
         yield f"{count} failed: {error}"
     if history.best:
@@ -135,7 +138,7 @@ def _markdown(history: History, figures: Sequence[str]) -> str:
     for table in filter(None, (best_table(history), importance_table(history), trials_table(history))):
         lines += table_lines(table)
     lines += [*figure_lines(figures), *note_lines(search_notes(history))]
-    return "\n".join([*lines, f"Goes on with `{history.command}`; trials stand in `{history.storage}`.", ""])
+    return "\n".join([*lines, f"Continue with `{history.command}`; trials are stored in `{history.storage}`.", ""])
 
 
 def _page(history: History, figures: dict[str, bytes]) -> str:

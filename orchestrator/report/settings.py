@@ -53,7 +53,7 @@ def crafted_on(plan: Plan, column: str) -> str | None:
     if name is None:
         return None
     is_one = len(source_labels(plan, column)) == 1
-    return f"variant {name}" if is_one else f"the variant of {name} most like each"
+    return f"variant {name}" if is_one else f"the variant with {name} that is most like each row"
 
 
 def versions(provenance: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -166,7 +166,7 @@ def _gradients(found: Evidence) -> Finding:
     shares = np.concatenate(list(found.vanishing.values()))
     share = float(shares.mean()) if len(shares) else 0.0
     verdict = PASSED if share <= VANISHING_SHARE else FAILED
-    return verdict, f"of {len(shares)} correctly classified examples {100 * share:.1f} % have no loss gradient", ""
+    return verdict, f"{100 * share:.1f} % of {len(shares)} correctly classified examples have no loss gradient", ""
 
 
 CHECKS: dict[str, Callable[[Evidence], Finding]] = {

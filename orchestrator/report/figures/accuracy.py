@@ -58,7 +58,7 @@ def robustness_against_accuracy(summary: Summary) -> bytes:
     eps, metric = eps_text(column.eps), metric_of(summary)
     axes.set_xlabel(f"clean {metric} (%)")
     axes.set_ylabel(f"{metric} (%), {column.name} at eps {eps}")
-    axes.set_title(f"Better is up and right; eps {eps} tells the variants apart most", fontsize=TITLE_SIZE)
+    axes.set_title(f"Up and right is better; the variants differ most at eps {eps}", fontsize=TITLE_SIZE)
     axes.margins(0.15)
     axes.grid(alpha=0.3)
     _legend(figure, summary)

@@ -31,7 +31,7 @@ def pareto_front(history: History) -> bytes:
         axes.annotate(str(trial.number), at, xytext=(4, 4), textcoords="offset points", fontsize=TICK_SIZE)
     axes.set_xlabel(f"{history.objectives[0]} (%)")
     axes.set_ylabel(f"{history.objectives[1]} (%)")
-    axes.set_title("Better is up and right; on validation examples", fontsize=TITLE_SIZE)
+    axes.set_title("Up and right is better; on validation examples", fontsize=TITLE_SIZE)
     _finish(figure, axes)
     return png(figure)
 

@@ -21,7 +21,7 @@ def area_sections(summary: Summary) -> tuple[Section, ...]:
         for label in summary.labels
     )
     metric = metric_of(summary)
-    caption = f"Trapezoids from eps 0 on, as a fraction of what perfect {metric} would have"
+    caption = f"Trapezoids from eps 0 on, as a fraction of the area under perfect {metric}"
     headings = tuple(Heading("", name) for name in names)
     return (Section(f"Area under {metric} against eps", Table(caption, headings, rows)),)
 

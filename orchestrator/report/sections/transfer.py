@@ -29,9 +29,9 @@ def _entry(summary: Summary, matrix: Matrix, target: str, source: str) -> Entry:
 
 def _caption(summary: Summary, matrix: Matrix) -> str:
     caption = (
-        f"{metric_of(summary).capitalize()} in % of a row on what a column's model of the same seed crafted; "
-        f"{WHITE_BOX} itself, in white box"
+        f"{metric_of(summary).capitalize()} in % of each row on the examples that a column's model of the same seed "
+        f"crafted; {WHITE_BOX} on its own, in white box"
     )
     if set(matrix.sources) <= set(matrix.targets):
         return caption
-    return f"{caption}. Of the variants with a column's settings, the one most like the row crafts"
+    return f"{caption}. Among the variants with a column's settings, the one most like the row crafts them"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.report.table import FLAG, Entry, Heading, Section, Table, shown
+from orchestrator.report.words import metric_of
 from orchestrator.summary import Summary
 from orchestrator.summary.verdict import CHECKS, FAILED, NOT_JUDGED, PASSED, RED_FLAG
 
@@ -22,7 +23,7 @@ def verdict_sections(summary: Summary) -> tuple[Section, ...]:
         )
         for label, verdict in summary.verdicts.items()
     )
-    caption = "No check can show that a model is robust; ? could not be judged from the attacks of this study"
+    caption = "No check can show that a model is robust; ? marks a check that the attacks of this study do not decide"
     headings = (Heading("", "verdict"), *(Heading("", name) for name in CHECKS))
     return (Section("Signs of gradient masking", Table(caption, headings, rows)),)
 
@@ -30,11 +31,12 @@ def verdict_sections(summary: Summary) -> tuple[Section, ...]:
 def verdict_notes(summary: Summary) -> Iterator[str]:
     """Yield what each failed check found, then what to run for the checks that could not judge."""
     if any(verdict.overall == RED_FLAG for verdict in summary.verdicts.values()):
-        yield f"{FLAG} marks a row with a sign of gradient masking: its accuracy under attack may be overestimated."
+        metric = metric_of(summary)
+        yield f"{FLAG} marks a row with a sign of gradient masking: its {metric} under attack may be overestimated."
     for label, verdict in summary.verdicts.items():
         for check in verdict.checks:
             if check.verdict == FAILED:
-                yield f"{FLAG} {label}: not {check.name}: {check.text}."
+                yield f'{FLAG} {label} fails "{check.name}": {check.text}.'
     open_checks: dict[tuple[str, str], list[str]] = {}
     for label, verdict in summary.verdicts.items():
         for check in verdict.checks:
@@ -42,4 +44,4 @@ def verdict_notes(summary: Summary) -> Iterator[str]:
                 open_checks.setdefault((check.name, check.to_run), []).append(label)
     for (name, to_run), labels in open_checks.items():
         whom = "any row" if len(labels) == len(summary.verdicts) else ", ".join(labels)
-        yield f"Not judged for {whom}: {name}: {to_run}."
+        yield f'Not judged for {whom}: "{name}". To judge it, {to_run}.'

@@ -43,7 +43,7 @@ def test_worst_case_lists_its_attacks(summary_of):
 
 def test_an_eps_that_not_all_attacks_have_is_pointed_out(summary_of):
     summary = summary_of(overrides={"attack.fgsm.eps": [0.2]})
-    assert "Not every attack has eps 0.1: the worst case leaves them out." in notes(summary)
+    assert "The worst case leaves out eps 0.1, which not every attack has." in notes(summary)
 
 
 def test_transfer_says_where_the_source_is_attacked_from(summary_of):
@@ -52,7 +52,7 @@ def test_transfer_says_where_the_source_is_attacked_from(summary_of):
 
 
 def test_transfer_of_one_seed_says_that_the_source_goes_without(summary_of):
-    assert any("no row's worst case has this attack" in note for note in notes(summary_of(seeds=[0])))
+    assert any("no row's worst case includes this attack" in note for note in notes(summary_of(seeds=[0])))
 
 
 def test_transfer_whose_source_is_no_variant_has_no_column(summary_of):
@@ -68,7 +68,7 @@ def test_partial_cells_are_explained(summary_of):
 
 
 def test_a_worst_case_without_strong_attacks_is_called_an_upper_bound(summary_of):
-    expected = "The worst case is an upper bound: no AutoAttack and no gradient-free attack is among the attacks."
+    expected = "The worst case is an upper bound: the attacks include no AutoAttack and no gradient-free attack."
     assert expected in notes(summary_of())
 
 
@@ -78,7 +78,7 @@ def test_a_sign_of_masking_is_explained_and_what_was_not_judged_says_what_to_run
     summary = summary_of(broken, otherwise="1" * 20)
     found = notes(summary)
     assert any(
-        note.startswith(f"[!] {BIG}: not iterative ≥ one-step: fgsm at eps 0.1 (0.0 %) breaks") for note in found
+        note.startswith(f'[!] {BIG} fails "iterative ≥ one-step": fgsm at eps 0.1 (0.0 %) breaks') for note in found
     )
-    assert "Not judged for any row: zero when unbounded: add eps 0.5 to pgd." in found
+    assert 'Not judged for any row: "zero when unbounded". To judge it, add eps 0.5 to pgd.' in found
     assert not any(note.startswith(f"[!] {SMALL}") for note in found)

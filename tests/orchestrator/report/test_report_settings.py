@@ -47,7 +47,7 @@ def test_sources_that_differ_by_row_are_named_by_what_selects_them():
     transfers = {"from_none": Transfer(attack="pgd", source={"defense.name": "none"})}
     plan = expand(STUDY.model_copy(update={"space": grids, "transfers": transfers}))
     assert source_of(plan, "from_none") == "name=none"
-    assert crafted_on(plan, "from_none") == "the variant of name=none most like each"
+    assert crafted_on(plan, "from_none") == "the variant with name=none that is most like each row"
 
 
 def test_versions_that_differ_are_all_listed():

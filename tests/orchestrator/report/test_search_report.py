@@ -107,12 +107,20 @@ def test_a_terminal_shows_the_last_trials_of_many():
 @pytest.mark.parametrize(
     ("history", "expected"),
     [
-        pytest.param(history_of(), "4 trials (3 complete, 1 failed), and 1 draws of points", id="counts"),
+        pytest.param(
+            history_of(), "4 trials (3 complete, 1 failed), and 1 draw of a point already tried;", id="counts"
+        ),
         pytest.param(history_of(), "1 failed: DivergedError: nan", id="failures"),
         pytest.param(history_of(), "`robust-sweep run best:mine` evaluates the Pareto front", id="what comes next"),
-        pytest.param(history_of(), "fewer than 20 complete trials is a hint", id="few trials"),
-        pytest.param(history_of(seeds=(0, 4)), "Values are of seeds 0, 4", id="seeds"),
-        pytest.param(history_of(PRUNED, objectives=(CLEAN,)), "last measured while it was trained", id="pruned"),
+        pytest.param(
+            history_of(), "fewer than 20 complete trials, importance (PED-ANOVA) is only a hint", id="few trials"
+        ),
+        pytest.param(history_of(seeds=(0, 4)), "Values are for seeds 0, 4", id="seeds"),
+        pytest.param(
+            history_of(PRUNED, objectives=(CLEAN,)),
+            "the last value that was measured while it was trained",
+            id="pruned",
+        ),
         pytest.param(history_of(PRUNED, objectives=(CLEAN,)), "evaluates the 3 best", id="one objective"),
     ],
 )

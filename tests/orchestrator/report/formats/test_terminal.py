@@ -37,7 +37,7 @@ def test_a_long_grid_of_eps_is_continued_below_and_every_row_keeps_its_name(summ
 def test_what_is_missing_and_how_to_read_it_are_said(summary_of):
     text = " ".join(shown(summary_of({(BIG, "pgd", 0): None})).split())
     assert "1 of 16 evaluations missing: run `robust-sweep run tiny_study`" in text
-    assert "Worst case: an example counts only if" in text
+    assert "Worst case: each example counts with its worst result" in text
 
 
 def test_areas_and_measures_are_shown_before_the_headline(summary_of):

@@ -49,7 +49,7 @@ def test_a_section_shows_it(summary):
         (SMALL, ["25.0 ± 0.0 *", "75.0 ± 0.0"]),
         (BIG, ["50.0 ± 0.0", "0.0 ± 0.0 *"]),
     ]
-    assert section.table.caption.endswith("* itself, in white box")
+    assert section.table.caption.endswith("* on its own, in white box")
 
 
 def test_sources_of_each_row_s_own_are_columns_by_what_selects_them(summary_of):
@@ -65,7 +65,7 @@ def test_sources_of_each_row_s_own_are_columns_by_what_selects_them(summary_of):
     assert matrix.accuracy(summary, "madry width=8", "name=madry").mean == 0.25
     assert matrix.accuracy(summary, "madry width=8", "name=none").mean == 0.5
     section, _ = matrix_sections(summary)
-    assert section.table.caption.endswith("the one most like the row crafts")
+    assert section.table.caption.endswith("the one most like the row crafts them")
 
 
 def test_a_study_of_one_source_has_no_matrix(summary_of):
