@@ -96,6 +96,11 @@ def test_a_command_in_a_sentence_has_a_name_and_options_of_the_command_line(page
         parsed(words, resilient_parsing=True)
 
 
+@pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if not command.hidden])
+def test_the_first_page_has_every_command(command):
+    assert f"| `robust-sweep {command}" in PAGES["README.md"].text
+
+
 @pytest.mark.parametrize(("page", "words"), cases(of_a_study))
 def test_a_command_s_study_and_settings_make_a_plan(desk, page, words):
     desk(page)
