@@ -20,6 +20,7 @@ from orchestrator.summary.evidence import Correct, Evidence, Threat, evidence, w
 from trainables.attacks.spec import AttackSpec
 from trainables.results import Record
 
+METRIC = "accuracy"
 LEVEL = 0.01
 MARGIN = 0.02  # of all examples
 REACHES_GREY = 0.5  # the Linf eps at which every image can be made the same grey one
@@ -54,16 +55,16 @@ class Verdict:
         return NOT_JUDGED if NOT_JUDGED in verdicts else NO_SIGN
 
 
-def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]]) -> dict[str, Verdict]:
-    """Return the verdict on each row by label; empty for a plan without an attack."""
+def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]], *, metric: str = METRIC) -> dict[str, Verdict]:
+    """Return the verdict on each row by label; empty for a plan without an attack. `metric` is the word for a score."""
     if not plan.attacks:
         return {}
-    return {variant.label: judge(evidence(plan, variant, records)) for variant in plan.variants}
+    return {variant.label: verdict_of(evidence(plan, variant, records), metric=metric) for variant in plan.variants}
 
 
-def judge(found: Evidence) -> Verdict:
+def verdict_of(found: Evidence, *, metric: str = METRIC) -> Verdict:
     """Run every check on the evidence on a row."""
-    return Verdict(tuple(Check(name, *check(found)) for name, check in CHECKS.items()))
+    return Verdict(tuple(Check(name.format(metric=metric), *check(found)) for name, check in CHECKS.items()))
 
 
 Finding = tuple[str, str, str]
@@ -112,7 +113,7 @@ def _falling(found: Evidence) -> Finding:
         if one.column == other.column and other.eps >= 2 * one.eps
     ]
     if not found.clean:
-        return NOT_JUDGED, "the clean accuracy has no record", "run what is missing"
+        return NOT_JUDGED, "the clean evaluation has no record", "run what is missing"
     if not pairs:
         return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
     if flat := [pair for pair in pairs if _stays(found.clean, *pair, level=LEVEL / len(pairs))]:
@@ -172,7 +173,7 @@ def _gradients(found: Evidence) -> Finding:
 CHECKS: dict[str, Callable[[Evidence], Finding]] = {
     "iterative ≥ one-step": _one_step,
     "white box ≥ black box": _black_box,
-    "accuracy falls with eps": _falling,
+    "{metric} falls with eps": _falling,
     "zero when unbounded": _unbounded,
     "more effort changes little": _effort,
     "adaptive = default": _adaptive,

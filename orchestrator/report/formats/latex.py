@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
 
 from orchestrator.planning.plan import command
 from orchestrator.report.formats.contract import Figures
 from orchestrator.report.notes import missing, notes, sample
 from orchestrator.report.sections import accuracy_sections, more_sections
-from orchestrator.report.table import Entry, Heading, Section, Table
+from orchestrator.report.table import Entry, Section, Table
 from orchestrator.summary import Summary
 
 ESCAPES = {
@@ -66,7 +65,7 @@ def _worded(text: str) -> str:
 
 def _tabular(section: Section) -> list[str]:
     headings = section.table.headings
-    lines = [rf"\begin{{tabular}}{{l{'r' * len(headings)}}}", r"\toprule", *_head(headings), r"\midrule"]
+    lines = [rf"\begin{{tabular}}{{l{'r' * len(headings)}}}", r"\toprule", *_head(section.table), r"\midrule"]
     lines += _rows(section.table)
     if section.difference:
         caption = rf"\emph{{{escaped(section.difference.caption)}}}"
@@ -75,15 +74,15 @@ def _tabular(section: Section) -> list[str]:
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _head(headings: Sequence[Heading]) -> list[str]:
+def _head(table: Table) -> list[str]:
     """Return two lines, the groups that span their columns and the names, with rules between them."""
     groups, rules, at = [""], [], 2
-    for group, members in itertools.groupby(headings, key=lambda heading: heading.group):
+    for group, members in itertools.groupby(table.headings, key=lambda heading: heading.group):
         width = len(list(members))
         groups.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(group and f'{group} at eps')}}}")
         rules += [rf"\cmidrule(lr){{{at}-{at + width - 1}}}"] if group else []
         at += width
-    names = ["variant", *(escaped(heading.name) for heading in headings)]
+    names = [escaped(table.stub), *(escaped(heading.name) for heading in table.headings)]
     return [" & ".join(groups) + r" \\", *rules, " & ".join(names) + r" \\"]
 
 

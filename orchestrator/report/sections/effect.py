@@ -17,7 +17,7 @@ def effect_sections(summary: Summary) -> tuple[Section, ...]:
     rows = tuple((e.name, tuple(Entry(_text(summary, e, column)) for column in columns)) for e in found)
     interval_text = f"{CONFIDENCE:.0%} confidence interval over seeds" if len(summary.plan.seeds) > 1 else "one seed"
     caption = f"Percentage points, paired by seed, all else equal, averaged over the other factors; {interval_text}"
-    return (Section("Effect of each factor", Table(caption, tuple(heading(c) for c in columns), rows)),)
+    return (Section("Effect of each factor", Table(caption, tuple(map(heading, columns)), rows, "factor")),)
 
 
 def _text(summary: Summary, effect: Effect, column: Column) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestrator.report.table import FLAG, Entry, Heading, Section, Table, shown
 from orchestrator.report.words import metric_of
 from orchestrator.summary import Summary
-from orchestrator.summary.verdict import CHECKS, FAILED, NOT_JUDGED, PASSED, RED_FLAG
+from orchestrator.summary.verdict import FAILED, NOT_JUDGED, PASSED, RED_FLAG
 
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "?"}
 
@@ -24,7 +24,8 @@ def verdict_sections(summary: Summary) -> tuple[Section, ...]:
         for label, verdict in summary.verdicts.items()
     )
     caption = "No check can show that a model is robust; ? marks a check that the attacks of this study do not decide"
-    headings = (Heading("", "verdict"), *(Heading("", name) for name in CHECKS))
+    checks = next(iter(summary.verdicts.values())).checks
+    headings = (Heading("", "verdict"), *(Heading("", check.name) for check in checks))
     return (Section("Signs of gradient masking", Table(caption, headings, rows)),)
 
 

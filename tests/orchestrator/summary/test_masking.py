@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from orchestrator.summary.evidence import Evidence, Threat
-from orchestrator.summary.verdict import FAILED, RED_FLAG, judge
+from orchestrator.summary.verdict import FAILED, RED_FLAG, verdict_of
 from trainables.attacks.registry import attack_spec
 from trainables.evaluation.attacked import evaluate_attacked
 from trainables.evaluation.clean import evaluate_clean
@@ -75,7 +75,7 @@ def verdict_on(model, source, digits):
     clean = evaluate_clean(model, images, labels).correct
     spec = MEASURES["gradients"].Spec()
     vanishing = measured(model, images, labels, spec=spec, seed=0)["vanishing"]
-    return judge(Evidence(frozenset({"default"}), tuple(threats), {0: clean}, {0: vanishing[np.asarray(clean)]}))
+    return verdict_of(Evidence(frozenset({"default"}), tuple(threats), {0: clean}, {0: vanishing[np.asarray(clean)]}))
 
 
 @pytest.mark.parametrize("name", ["undefended", "madry"])

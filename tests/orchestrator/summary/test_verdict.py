@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orchestrator.summary.evidence import Evidence, Threat, weaker_by
-from orchestrator.summary.verdict import FAILED, NO_SIGN, NOT_JUDGED, PASSED, RED_FLAG, Check, Verdict, judge
+from orchestrator.summary.verdict import FAILED, NO_SIGN, NOT_JUDGED, PASSED, RED_FLAG, Check, Verdict, verdict_of
 from trainables.attacks.registry import attack_spec
 
 N = 200
@@ -96,9 +96,13 @@ CASES = {
     [pytest.param(c, *case, id=f"{c}: {name}") for c, cases in CASES.items() for name, case in cases.items()],
 )
 def test_a_check_finds(check, found, expected):
-    (result,) = (c for c in judge(found).checks if c.name == check)
+    (result,) = (c for c in verdict_of(found).checks if c.name == check)
     assert result.verdict == expected
     assert bool(result.to_run) == (expected == NOT_JUDGED)
+
+
+def test_a_check_takes_the_word_for_a_score():
+    assert "Dice falls with eps" in {check.name for check in verdict_of(row(PGD), metric="Dice").checks}
 
 
 @pytest.mark.parametrize(
