@@ -91,6 +91,13 @@ def run(
     asked: StudyOptions,
     where: SweepOptions,
     retry_failed: RetryFailed = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Run trials in this process, one after the other, so that a breakpoint() in a defense works.",
+        ),
+    ] = False,
     *,
     place: StoreOptions,
 ) -> None:
@@ -112,6 +119,7 @@ def run(
         download=where.download,
         console=_console(),
         retry_failed=retry_failed,
+        debug=debug,
     )
     raise typer.Exit(code)
 

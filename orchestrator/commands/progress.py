@@ -56,11 +56,13 @@ class Tally:
 class Progress:
     """A sweep's listener that shows trials done, running and failed, the current metrics and the time left.
 
-    Use it as a context manager around the sweep.
+    Use it as a context manager around the sweep. In `detail` it prints a line for every step and the traceback of every
+    failure, and shows no live panel, over which nobody could type to a debugger.
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, *, detail: bool = False) -> None:
+        self.console, self._detail = console, detail
+        self._is_live = console.is_terminal and not detail
         self.tallies = {"trainings": Tally(), "evaluations": Tally()}
         self._trials: Tally | None = None
         self.running: dict[str, Running] = {}
@@ -73,7 +75,7 @@ class Progress:
         )
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
@@ -110,11 +112,15 @@ class Progress:
 
     def started(self, unit: Unit) -> None:
         self.running[unit.name] = Running()
+        if self._detail:
+            self._say(f"start   {self._name(unit)}")
 
     def progressed(self, unit: Unit, metrics: Mapping[str, Any]) -> None:
         running = self.running.setdefault(unit.name, Running())
         running.steps = int(metrics.get("epoch", running.steps + 1))
         running.metrics = metrics
+        if self._detail:
+            self._say(f"{_steps(unit, running)}  {self._name(unit)}  {_numbers(metrics)}")
 
     def finished(self, unit: Unit) -> None:
         running = self.running.pop(unit.name, Running())
@@ -134,6 +140,8 @@ class Progress:
         self.console.print(
             Text.assemble(("failed", "red"), f"  {self._name(unit)}: {failure['error']}"), soft_wrap=True
         )
+        if self._detail and failure["traceback"]:
+            print_line(self.console, failure["traceback"], markup=False)
 
     def given_up(self, unit: Unit) -> None:
         self.running.pop(unit.name, None)
@@ -167,7 +175,7 @@ class Progress:
         return f"{kind} {self._labels[first.crafted_on]}"
 
     def _say(self, text: str) -> None:
-        if not self.console.is_terminal:
+        if not self._is_live:
             done = sum(t.ended if self._trials else t.done for t in self._counted())
             total = sum(t.total for t in self._counted())
             elapsed = time.monotonic() - self._start
@@ -196,12 +204,15 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for name, running in list(self.running.items())[:ROWS]:
             unit = self._units[name]
-            total = unit.training.epochs if unit.training else len(unit.evaluations)
-            steps = f"{'epoch' if unit.training else 'evaluation'} {running.steps}/{total}"
-            table.add_row(f"  {self._name(unit)}", steps, _numbers(running.metrics))
+            table.add_row(f"  {self._name(unit)}", _steps(unit, running), _numbers(running.metrics))
         if len(self.running) > ROWS:
             table.add_row(f"  and {len(self.running) - ROWS} more")
         return table
+
+
+def _steps(unit: Unit, running: Running) -> str:
+    total = unit.training.epochs if unit.training else len(unit.evaluations)
+    return f"{'epoch' if unit.training else 'evaluation'} {running.steps}/{total}"
 
 
 def _numbers(metrics: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.report import accuracy_figure_names, render, render_terminal, report_name, write_files
 from orchestrator.storage.store import Store
 from orchestrator.summary import summarise
-from orchestrator.sweeping import sweep, tuner
+from orchestrator.sweeping import in_process, sweep, tuner
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.sweeping.watch import SweepResult
 from orchestrator.terminal_style import print_line
@@ -39,13 +39,16 @@ def run_study(
     download: bool,
     console: Console,
     retry_failed: bool = False,
+    debug: bool = False,
     state_seconds: float = tuner.STATE_SECONDS,
 ) -> int:
     """Run what is missing, write the report, bring MLflow up to date; return the process's exit code.
 
-    `retry_failed` runs only what was tried before and failed; `state_seconds` is as of `sweep.run_plan`.
+    `retry_failed` runs only what was tried before and failed; `debug` and `state_seconds` are as of `sweep.run_plan`.
     """
     resources.check()
+    if debug:
+        in_process.check(resources)
     uri = checked_uri(tracking_uri, store)
     rest = remainder(plan, store)
     if rest.is_empty and is_current(parent_of(plan), [plan], store, uri):
@@ -59,7 +62,7 @@ def run_study(
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
     sweep.check_builds(plan, rest, datasets)
     warn_of_mlflow(uri, console)
-    with open_session(parent_of(plan), [plan], store, uri, console) as session:
+    with open_session(parent_of(plan), [plan], store, uri, console, detail=debug) as session:
         with session.progress:
             result = sweep.run_plan(
                 plan,
@@ -69,6 +72,7 @@ def run_study(
                 listeners=session.listeners,
                 state_seconds=state_seconds,
                 rest=rest,
+                debug=debug,
             )
         rest = remainder(plan, store)
         session.code = _code(rest, result)

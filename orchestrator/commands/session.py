@@ -41,12 +41,15 @@ class Session:
 
 
 @contextmanager
-def open_session(parent: Parent, plans: Iterable[Plan], store: Store, uri: str, console: Console) -> Iterator[Session]:
+def open_session(
+    parent: Parent, plans: Iterable[Plan], store: Store, uri: str, console: Console, *, detail: bool = False
+) -> Iterator[Session]:
     """Track a sweep in MLflow and yield its session; whatever happens, close MLflow's run with the session's status.
 
-    The session's progress is a context manager of its own, since a report is printed when its panel has gone.
+    The session's progress is a context manager of its own, since a report is printed when its panel has gone; `detail`
+    is as of `Progress`.
     """
-    session = Session(Progress(console), Tracker(parent, plans, store, uri))
+    session = Session(Progress(console, detail=detail), Tracker(parent, plans, store, uri))
     try:
         yield session
     finally:

@@ -6,7 +6,8 @@ resuming, and Tune's own experiment state is thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -18,9 +19,10 @@ from orchestrator.planning.plan import Plan
 from orchestrator.storage.claims import Claims
 from orchestrator.storage.litter import clear_litter
 from orchestrator.storage.store import Store
+from orchestrator.sweeping import in_process, tuner
 from orchestrator.sweeping.remainder import Remainder, remainder
 from orchestrator.sweeping.schedule import Schedule
-from orchestrator.sweeping.tuner import STATE_SECONDS, fit
+from orchestrator.sweeping.tuner import STATE_SECONDS
 from orchestrator.sweeping.watch import Listener, SweepResult, Watch, tell
 from trainables.data.datasets import load
 from trainables.data.splits import Splits
@@ -40,20 +42,20 @@ def run_plan(
     listeners: Sequence[Listener] = (),
     state_seconds: float = STATE_SECONDS,
     rest: Remainder | None = None,
+    debug: bool = False,
 ) -> SweepResult:
     """Run `rest`, unless given all that the store lacks of a plan, on `datasets` as `load_datasets` gives them.
 
-    `state_seconds`: how often an unfinished training is saved, to be resumed. Raise InputError for what
-    `preflight.check` finds, before any trial starts.
+    `state_seconds`: how often an unfinished training is saved, to be resumed. `debug`: in this process, without Ray.
+    Raise InputError for what `preflight.check` or `in_process.check` finds, before any trial starts.
     """
     resources.check()
     rest = rest or remainder(plan, store)
     if rest.is_empty:
         return SweepResult()
-    with Claims(store) as claims, connected(resources) as nodes:
-        resources = packed(resources)
+    place, fit = (_this_process, in_process.fit) if debug else (_ray, tuner.fit)
+    with Claims(store) as claims, place(resources, store) as (resources, slots):
         clear_litter(store)
-        slots = preflight.check(resources, store, nodes)
         for fingerprint in rest.fingerprints & store.fingerprints("failures"):
             store.delete("failures", fingerprint)
         elsewhere = partial(tell, listeners, "done_elsewhere")
@@ -61,6 +63,20 @@ def run_plan(
         tell(listeners, "begin", plan, rest, list(schedule.units.values()), slots)
         watch = Watch(schedule, store, listeners)
         return fit(watch, datasets, resources, slots=slots, state_seconds=state_seconds)
+
+
+@contextmanager
+def _ray(resources: Resources, store: Store) -> Iterator[tuple[Resources, int]]:
+    """Connect to Ray; yield what a trial reserves and how many run at once."""
+    with connected(resources) as nodes:
+        resources = packed(resources)
+        yield resources, preflight.check(resources, store, nodes)
+
+
+@contextmanager
+def _this_process(resources: Resources, store: Store) -> Iterator[tuple[Resources, int]]:
+    """Yield what a unit has here and how many run at once."""
+    yield resources, in_process.check(resources)
 
 
 def load_datasets(plan: Plan, rest: Remainder, *, folder: str = "", download: bool = False) -> dict[str, Splits]:
