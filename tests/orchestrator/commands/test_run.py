@@ -23,15 +23,17 @@ STUDY = Study(
     attacks={"fgsm_linf": {"name": "fgsm", "eps": (0.1,)}},
     examples=32,
 )
+# One worker process: what does not run two units at once need not wait for a second process to start.
+ALONE = Resources(max_concurrent=1)
 CLOSED_PORT = "http://127.0.0.1:9"
 
 
-def run(root, *, uri=None, retry_failed=False, **overrides):
+def run(root, *, uri=None, retry_failed=False, resources=ALONE, **overrides):
     plan, store, out = expand(STUDY, overrides=overrides), Store(root), io.StringIO()
     code = run_study(
         plan,
         store,
-        resources=Resources(),
+        resources=resources,
         tracking_uri=uri,
         data_folder="",
         download=False,
@@ -44,7 +46,7 @@ def run(root, *, uri=None, retry_failed=False, **overrides):
 @pytest.fixture(scope="module")
 def root(ray_session, tmp_path_factory):
     root = tmp_path_factory.mktemp("session")
-    code, text, plan, store = run(root)
+    code, text, plan, store = run(root, resources=Resources())
     assert code == 0, text
     return root, text, plan, store
 

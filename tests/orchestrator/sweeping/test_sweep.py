@@ -37,6 +37,10 @@ STUDY = Study(
 )
 
 
+# One worker process: what does not run two units at once need not wait for a second process to start.
+ALONE = Resources(max_concurrent=1)
+
+
 class Journal:
     """A listener that writes down what it is told."""
 
@@ -142,7 +146,7 @@ def test_a_change_of_eps_evaluates_and_does_not_train(finished):
     _, store, _ = finished
     journal = Journal()
     plan = expand(STUDY, overrides={"attack.pgd_linf.eps": [0.2]})
-    run(plan, store, listeners=[journal])
+    run(plan, store, listeners=[journal], resources=ALONE)
     assert remainder(plan, store).is_empty
     assert all(unit.training is None for unit in journal.units)
 
@@ -175,7 +179,7 @@ def test_a_listener_that_raises_does_not_stop_a_sweep(ray_session, tmp_path, cap
             raise KeyError("broken listener")
 
     store, plan = Store(tmp_path), expand(STUDY, overrides={"defense": "none", "epochs": 1})
-    run(plan, store, listeners=[Broken()])
+    run(plan, store, listeners=[Broken()], resources=ALONE)
     assert remainder(plan, store).is_empty
     assert "broken listener" in caplog.text
 
@@ -194,7 +198,7 @@ def test_a_killed_worker_goes_on_from_its_last_state_to_the_same_weights(ray_ses
                 kill_workers()
 
     killer = Killer()
-    result = run(plan, store, listeners=[killer], state_seconds=0.0)
+    result = run(plan, store, listeners=[killer], state_seconds=0.0, resources=ALONE)
     assert result.failures == {}
     assert killer.count("started") >= 2
     training = TrainingRun(spec, load(spec.dataset))
@@ -237,8 +241,7 @@ def test_a_unit_whose_worker_dies_again_and_again_is_kept_with_its_log_and_the_r
                 kill_workers()
 
     killer = Killer()
-    alone = Resources(max_concurrent=1)
-    result = run(plan, store, listeners=[killer], resources=alone)
+    result = run(plan, store, listeners=[killer], resources=ALONE)
     assert list(result.failures) == [bad]
     assert killer.events.count(("started", bad)) == 1 + tuner.PROCESS_RETRIES
     failure = store.load_failure(bad)
