@@ -1,4 +1,4 @@
-"""Signs of masking in made-up outcomes; tests/orchestrator/report/test_masking.py has real models."""
+"""Signs of masking in made-up outcomes; test_masking.py beside it has real models."""
 
 import numpy as np
 import pytest
