@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from orchestrator.commands.cli import app
 from orchestrator.commands.lookup import find_study
-from orchestrator.planning.keys import parse_assignments, parse_seeds
 from orchestrator.planning.plan import expand
+from orchestrator.planning.wording import parse_assignments, parse_seeds
 from orchestrator.searching.history import BEST
 from orchestrator.searching.objectives import judged_by, objectives_of
 from orchestrator.searching.space import search_space

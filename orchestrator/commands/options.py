@@ -58,7 +58,7 @@ class StudyOptions:
 
     def changes(self) -> dict[str, Any]:
         """Return the scale, the overrides and the seeds, as `expand` and a search's `Request` take them."""
-        from orchestrator.planning.keys import parse_assignments, parse_seeds
+        from orchestrator.planning.wording import parse_assignments, parse_seeds
 
         seeds = None if self.seeds is None else parse_seeds(self.seeds)
         return {"scale": self.scale, "overrides": parse_assignments(self.settings), "seeds": seeds}

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""The cells of a plan's table: which evaluation is asked of each row under each column, for each seed."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from functools import partial
 from typing import Literal
 
 from orchestrator.planning.layers import Settings
-from orchestrator.planning.rows import Variant, _first_spec
+from orchestrator.planning.rows import Variant, first_spec
 from search_spaces.study import CLEAN, Study
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError, unknown
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 Split = Literal["test", "validation"]
-Cell = tuple[str, str, int]  # a row's label, a column and a seed
+CellKey = tuple[str, str, int]  # a row's label, a column and a seed
 
 
-def _check_views(
+def check_views(
     given: Settings,
     variants: Iterable[Variant],
     trainings: Mapping[str, TrainingSpec],
     *,
     asked: Collection[str],
 ) -> None:
-    """Refuse a view that no defense has, and one that was asked for and no row has."""
+    """Raise InputError for a view that no defense has, and for one that the user set and no row has."""
     known = {view for defense in DEFENSES.values() for view in defense.views}
     here = {view for variant in variants for view in _views(variant, trainings)}
     attacked = {f"attack.{column}": attack.views for column, attack in given.attacks.items()}
@@ -34,20 +34,20 @@ def _check_views(
 
 
 def _views(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> frozenset[str]:
-    return DEFENSES[_first_spec(variant, trainings).defense.name].views
+    return DEFENSES[first_spec(variant, trainings).defense.name].views
 
 
-def _columns(study: Study, layout: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
-    """Return the columns in the study's order, less attacks and measures of views that no row has."""
+def filled_columns(study: Study, layout: Iterable[CellKey]) -> tuple[str, ...]:
+    """Return the columns in the study's order, without attacks and measures whose view no row has."""
     filled = {CLEAN, *study.transfers, *(column for _, column, _ in layout)}
     return tuple(c for c in (CLEAN, *study.attacks, *study.transfers, *study.measures) if c in filled)
 
 
-def _own_cells(
+def own_cells(
     variants: Iterable[Variant], trainings: Mapping[str, TrainingSpec], given: Settings, split: Split
-) -> dict[Cell, EvaluationSpec]:
-    """Return what is asked of each row by itself: clean, under each attack that it meets, by each measure."""
-    cells: dict[Cell, EvaluationSpec] = {}
+) -> dict[CellKey, EvaluationSpec]:
+    """Return the cells of each row alone: clean, under each attack that applies to it, by each measure."""
+    cells: dict[CellKey, EvaluationSpec] = {}
     for variant in variants:
         views = _views(variant, trainings)
         for seed, model in variant.models.items():
@@ -64,15 +64,15 @@ def _own_cells(
     return cells
 
 
-def _transfers(
+def transfer_cells(
     study: Study,
     variants: Iterable[Variant],
     sources: Mapping[tuple[str, str], Variant],
     given: Settings,
     split: Split,
-) -> dict[Cell, EvaluationSpec]:
-    """Return what is asked of each row on its sources' examples."""
-    cells: dict[Cell, EvaluationSpec] = {}
+) -> dict[CellKey, EvaluationSpec]:
+    """Return the cells of each row on the examples of its transfer sources."""
+    cells: dict[CellKey, EvaluationSpec] = {}
     by_label = {variant.label: variant for variant in variants}
     for (label, column), source in sources.items():
         target = by_label[label]
@@ -93,7 +93,7 @@ def _transfers(
 
 
 def _source_seed(seed: int, seeds: tuple[int, ...], *, is_source: bool) -> int | None:
-    """A target meets the source of its own seed; the source itself meets its next seed, if it has one."""
+    """Return the source's seed for a target's: the same one; for the source itself its next seed, if it has one."""
     if not is_source:
         return seed
     return seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else None

@@ -1,6 +1,6 @@
 """A study's search space: keys checked, settings laid over its grids, and the points that come out.
 
-All of this is about dotted keys and values; `orchestrator.plan` makes specs of the points.
+All of this is about dotted keys and values; `planning.rows` makes specs of the points.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any, Union, get_args, get_origin
 
 from orchestrator.planning.keys import (
     DEFENSE,
+    SHORTHANDS,
     Point,
-    _defense_fields,
-    _fields_below,
     concerns,
+    defense_fields,
+    fields_below,
     flatten,
     hashable,
     values_of,
@@ -30,13 +31,13 @@ from trainables.specs import TrainingSpec
 def check_keys(
     base: Mapping[str, Any], changes: Mapping[str, Any], grids: Sequence[Mapping[str, Any]], study: Study
 ) -> None:
-    """Refuse a key that no TrainingSpec of the study has, and an axis of a defense that its grid does not name."""
+    """Raise InputError for a key that no spec of the study has, or an axis of a defense that its grid does not name."""
     selectors = [with_whole_keys(s) for s in (study.baseline, *(t.source for t in study.transfers.values()))]
     scopes = (base, changes, *grids, *selectors)
     names = [name for scope in scopes for name in values_of(scope.get(DEFENSE, ()))]
     spec = TrainingSpec.model_validate({"defense": "none"}).model_dump(exclude={"seed"})
     known = set(flatten(spec)) - {"dataset.digest"}
-    known |= {key for name in names for key in _defense_fields(name)}
+    known |= {key for name in names for key in defense_fields(name)}
     for key in (key for scope in scopes for key in scope):
         if key not in known:
             raise _unknown_key(key, known, study)
@@ -47,28 +48,28 @@ def check_keys(
 
 
 def _unknown_key(key: str, known: Iterable[str], study: Study) -> InputError:
-    """Return the error for an unknown key: the known keys of its section, if it has one, else all."""
+    """Return the error for an unknown key, with the known keys of its section (default: all keys)."""
     if key == "examples" or key.startswith(("attack.", "measure.")):
         return InputError(
-            f"{key} is no axis of training: `examples`, `attacks` and `measures` stand in the study, or in a scale"
+            f"{key} is no axis of training: set `examples`, `attacks` and `measures` in the study or in a scale"
         )
     section = [k for k in known if k.startswith(f"{key.partition('.')[0]}.")]
     evaluation = [f"attack.{c}.<field>" for c in study.attacks] + [f"measure.{c}.<field>" for c in study.measures]
-    return unknown("key", key, section or [*known, *evaluation, "examples"])
+    return unknown("key", key, section or [*known, *SHORTHANDS, *evaluation, "examples"])
 
 
 def apply_to_grids(
     base: Mapping[str, Any], changes: Mapping[str, Any], grids: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Let changes of the base act on the grids; return these and the settings of every point.
+    """Apply the changes to the grids; return the grids, and the settings that all points share.
 
-    A defense keeps the grids that name it. One value holds in every grid and takes the place of the key's axis. A
-    list of values takes the axis's place; if no grid has that axis, it is a new one.
+    A change of the defense keeps the grids that name it. One value holds in every grid and replaces the key's axis. A
+    list of values replaces the axis, or adds one if no grid has it.
     """
     if DEFENSE in base and any(DEFENSE in grid for grid in grids):
         grids = [{DEFENSE: (base[DEFENSE],)} | grid for grid in grids]
     settings = dict(base)
-    for key, value in sorted(changes.items(), key=lambda item: item[0] != DEFENSE):  # it decides which grids there are
+    for key, value in sorted(changes.items(), key=lambda item: item[0] != DEFENSE):  # it decides on the grids
         is_axis, wanted = alternatives(key, hashable(value))
         if not is_axis:
             (settings[key],) = wanted
@@ -82,7 +83,7 @@ def apply_to_grids(
 
 
 def alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
-    """Return whether a setting is an axis, and its values; what holds a list itself needs a list of lists for that."""
+    """Return whether a setting is an axis, and its values; an axis of a key that holds a list is a list of lists."""
     annotations = _annotations(key)
     if not isinstance(value, tuple):
         return False, ((value,) if value is not None and any(map(_is_sequence, annotations)) else value,)
@@ -96,7 +97,7 @@ def alternatives(key: str, value: Any) -> tuple[bool, tuple[Any, ...]]:
 def points_of(
     grids: Iterable[Mapping[str, tuple[Any, ...]]], settings: Mapping[str, Any], design: str = "grid"
 ) -> list[Point]:
-    """Return the points of each grid that a Study's design asks for, less settings of other defenses than a point's."""
+    """Return the points of each grid that a design asks for, each without settings of other defenses."""
     points = (point for grid in grids for point in DESIGNS[design](grid))
     return [{key: value for key, value in p.items() if concerns(key, {**settings, **p})} for p in points]
 
@@ -121,23 +122,23 @@ DESIGNS: dict[str, Callable[[Mapping[str, tuple[Any, ...]]], Iterator[Point]]] =
 
 
 def _naming(grids: list[dict[str, Any]], defense: str) -> list[dict[str, Any]]:
-    """Return the grids that name a defense; a new one for a defense that none names."""
+    """Return the grids that name a defense; a new grid if none does."""
     return [g for g in grids if defense in g.get("defense.name", ())] or [{"defense.name": (defense,)}]
 
 
 def _annotations(key: str) -> list[Any]:
-    """Return the types that a key has, in a TrainingSpec and in whichever defenses have it."""
-    scopes = [_fields_below(TrainingSpec), *map(_defense_fields, DEFENSES)]
+    """Return the types of a key, in a TrainingSpec and in every defense that has it."""
+    scopes = [fields_below(TrainingSpec), *map(defense_fields, DEFENSES)]
     return [fields[key] for fields in scopes if key in fields]
 
 
 def _allows_sequence(annotation: Any) -> bool:
-    """Whether one value may be a list, such as the milestones of a schedule or a range of eps."""
+    """Whether a single value may be a list, such as the milestones of a schedule or a range of eps."""
     return get_origin(annotation) is tuple or any(map(_allows_sequence, get_args(annotation)))
 
 
 def _is_sequence(annotation: Any) -> bool:
-    """Whether one value must be a list, or None."""
+    """Whether a single value must be a list, or None."""
     if get_origin(annotation) in (UnionType, Union):
         return all(map(_is_sequence, (a for a in get_args(annotation) if a is not type(None))))
     return get_origin(annotation) is tuple

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""A study's settings at one scale: the scale's laid over the study's, and the user's over both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SpecT = TypeVar("SpecT", bound=Frozen)
 
 @dataclass(frozen=True)
 class Settings:
-    """A study's settings at one scale, before its axes: `changes` are the scale's, then the user's, for any key."""
+    """A study's settings at one scale, before its axes: `changes` are the scale's and the user's, for any key."""
 
     base: Mapping[str, Any]
     changes: Mapping[str, Any]
@@ -34,16 +34,16 @@ class Settings:
 
 
 def settings_of(study: Study, *, scale: str, overrides: dict[str, Any]) -> Settings:
-    """Lay the scale's and the user's settings over a study; raise InputError for those that are wrong.
+    """Lay the scale's and the user's settings over a study; raise InputError for wrong ones.
 
-    Keys of `overrides` are written out.
+    Keys of `overrides` must be written out, as `with_whole_keys` does.
     """
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    _refuse_seeds(study.base, overrides)
+    refuse_seeds(study.base, overrides)
     of_scale = {k: v for k, v in with_whole_keys(study.scales.get(scale, {})).items() if k not in {"seeds", *overrides}}
-    changes = of_scale | overrides  # in this order, for a pattern of attacks' columns gives way to what comes after it
-    examples = _checked(_positive, changes.pop("examples", study.examples), "examples")
+    changes = of_scale | overrides  # in this order: a later change wins over an earlier pattern
+    examples = validated(_positive, changes.pop("examples", study.examples), "examples")
     attacks = _columns_set("attack", study.attacks, changes, attack_spec)
     measures = _columns_set("measure", study.measures, changes, measure_spec)
     return Settings(with_whole_keys(study.base), changes, attacks, measures, examples)
@@ -54,9 +54,9 @@ def own_seeds_of(study: Study, scale: str) -> Any:
     return study.scales.get(scale, {}).get("seeds", study.seeds)
 
 
-def _refuse_seeds(*scopes: Iterable[str]) -> None:
+def refuse_seeds(*scopes: Iterable[str]) -> None:
     if any(key in scope for scope in scopes for key in SEEDS):
-        raise InputError("seeds are no setting and no axis: use --seeds 0,1,2 or the study's seeds=(0, 1, 2)")
+        raise InputError("seeds cannot be set as a key or an axis: use --seeds 0,1,2 or the study's seeds=(0, 1, 2)")
 
 
 def checked_seeds(seeds: Any) -> tuple[int, ...]:
@@ -73,8 +73,8 @@ def _positive(value: Any) -> int | None:
     return value
 
 
-def _checked(build: Callable[[Any], Any], value: Any, within: str = "") -> Any:
-    """Build a value; turn what is wrong with it into an InputError that names where it stands."""
+def validated(build: Callable[[Any], Any], value: Any, within: str = "") -> Any:
+    """Build a value; turn its validation errors into an InputError that begins with `within`."""
     prefix = f"{within}: " if within else ""
     try:
         return build(value)
@@ -87,10 +87,10 @@ def _checked(build: Callable[[Any], Any], value: Any, within: str = "") -> Any:
 def _columns_set(
     kind: str, columns: Mapping[str, SpecT], changes: dict[str, Any], build: Callable[[Any], SpecT]
 ) -> dict[str, SpecT]:
-    """Return a study's attacks or measures under the changes `<kind>.<column>.<field>`, which are taken out.
+    """Return a study's attacks or measures after the changes `<kind>.<column>.<field>`, which are taken out.
 
-    They are laid over them one after the other; a pattern such as `*_linf` is every column that it matches and that
-    has the field.
+    The changes apply one after the other; a pattern such as `*_linf` stands for every column that it matches and
+    that has the field.
     """
     values = {column: spec.model_dump() for column, spec in columns.items()}
     for key in [key for key in changes if key.startswith(f"{kind}.")]:
@@ -103,4 +103,4 @@ def _columns_set(
         for name in [c for c in matching if leaf in values[c]] or matching:
             one_of_many = isinstance(values[name].get(leaf), tuple) and not isinstance(value, list | tuple)
             values[name][leaf] = (value,) if one_of_many else value
-    return {column: _checked(build, spec, f"{kind}.{column}") for column, spec in values.items()}
+    return {column: validated(build, spec, f"{kind}.{column}") for column, spec in values.items()}

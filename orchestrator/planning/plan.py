@@ -1,8 +1,11 @@
-"""Plan: a study expanded into the distinct units of work and the table that they fill.
+"""Plan: a study expanded into the distinct trainings and evaluations and the table that they fill.
 
-Every grid point of the search space is a Variant (a row), trained once a seed; attacks and transfers are
-columns. Axes of training and of evaluation are apart: a TrainingSpec is trained once, however many cells ask
-for it, and an EvaluationSpec is run once, however many cells show it.
+Every grid point of the search space is a Variant (a row), trained once for each seed; attacks, transfers and measures
+are columns. Axes of training and of evaluation are kept apart: a TrainingSpec is trained once, however many cells need
+it, and an EvaluationSpec is run once, however many cells show it.
+
+`expand` goes through this folder's files in order: `layers` (settings of one scale), `grids` (points), `rows`
+(variants and trainings), `cells` (evaluations).
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.planning.cells import Split, _check_views, _columns, _own_cells, _transfers
+from orchestrator.planning.cells import CellKey, Split, check_views, filled_columns, own_cells, transfer_cells
 from orchestrator.planning.grids import apply_to_grids, check_keys, points_of
 from orchestrator.planning.keys import Point, hashable, is_inference, with_whole_keys
-from orchestrator.planning.layers import _refuse_seeds, checked_seeds, own_seeds_of, settings_of
-from orchestrator.planning.rows import Variant, _baselines, _said_of, _sources, _variants
+from orchestrator.planning.layers import checked_seeds, own_seeds_of, refuse_seeds, settings_of
+from orchestrator.planning.rows import Variant, baselines_of, settings_by_row, sources_of, variants_of
 from orchestrator.planning.wording import arguments, as_text, assignments
 from search_spaces.study import Study
 from trainables.attacks.spec import AttackSpec
@@ -28,7 +31,7 @@ from trainables.specs import EvaluationSpec, TrainingSpec
 
 @dataclass(frozen=True)
 class Axis:
-    """A dotted key, the values that the study gives it, and what they vary: training or evaluation."""
+    """A dotted key, the values that the study gives it, and the phase that they vary: training or evaluation."""
 
     key: str
     values: tuple[Any, ...]
@@ -37,12 +40,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study needs. `layout[variant label, column, seed]` names the evaluation of that cell.
+    """What a study trains and evaluates, and where each result belongs. `asked` is how the user names the study.
 
-    `sources[variant label, column]` is the label of the row on which a transfer's examples are crafted.
-
-    `asked` is how the user names the study.
-    `baselines` maps each row's label to that of the row it is compared with; a baseline's own is its label.
+    `layout[variant label, column, seed]` is the fingerprint of that cell's evaluation. `sources[variant label, column]`
+    is the label of the row on which a transfer's examples are crafted. `baselines` maps a row's label to the label of
+    the row that it is compared with; a baseline is mapped to itself.
     """
 
     study: Study
@@ -58,12 +60,12 @@ class Plan:
     measures: Mapping[str, MeasureSpec]
     trainings: Mapping[str, TrainingSpec] = field(repr=False)
     evaluations: Mapping[str, EvaluationSpec] = field(repr=False)
-    layout: Mapping[tuple[str, str, int], str] = field(repr=False)
+    layout: Mapping[CellKey, str] = field(repr=False)
     sources: Mapping[tuple[str, str], str] = field(repr=False)
 
     @property
     def slug(self) -> str:
-        """A name for this plan's reports and MLflow run: the study's, unless settings were changed."""
+        """A name for this plan's reports and MLflow run: the study's name, with a hash if settings were changed."""
         name = self.study.name if self.scale == "quick" else f"{self.study.name}-{self.scale}"
         if not self.overrides and self.seeds == self.own_seeds:
             return name
@@ -72,21 +74,21 @@ class Plan:
 
     @property
     def own_seeds(self) -> tuple[int, ...]:
-        """The seeds that the study has at this scale, before the user's."""
+        """The seeds that the study itself has at this scale."""
         return tuple(own_seeds_of(self.study, self.scale))
 
     @property
     def identity(self) -> str:
-        """Hash of the evaluations: another plan of the same name, as of an edited study, has another."""
+        """Hash of the evaluations: it tells plans of one name apart, as when a study was edited."""
         return hashlib.sha256(json.dumps(sorted(self.evaluations)).encode()).hexdigest()[:20]
 
     @property
     def craftings(self) -> frozenset[str]:
-        """What transfers are judged on: a source's examples, crafted once however many targets meet them."""
+        """Fingerprints of the transfer sources' examples; each is crafted once for all its targets."""
         return frozenset(spec.crafting_fingerprint for spec in self.evaluations.values() if spec.source)
 
     def name_of(self, model: str) -> str:
-        """Name a model as its rows are labelled, less what varies at test time."""
+        """Name a model by its rows' label without the settings at test time."""
         variant = next(v for v in self.variants if model in v.models.values())
         return variant.label.removesuffix(variant.inference_label).rstrip()
 
@@ -106,13 +108,13 @@ def expand(
     asked: str = "",
     split: Split = "test",
 ) -> Plan:
-    """Expand a study into a Plan; `asked` is how the user named it, if not by its name.
+    """Expand a study into a Plan; `asked` is how the user named the study (default: its name).
 
-    `split`: the examples that are evaluated. Raise InputError for settings that are wrong, before anything runs.
+    `split` says which examples are evaluated. Raise InputError for wrong settings, before anything runs.
     """
     overrides = with_whole_keys(overrides or {})
     grids = [{key: hashable(values) for key, values in with_whole_keys(grid).items()} for grid in study.space]
-    _refuse_seeds(*grids)
+    refuse_seeds(*grids)
     given = settings_of(study, scale=scale, overrides=overrides)
     base, changes = given.base, given.changes
     seeds = checked_seeds(own_seeds_of(study, scale) if seeds is None else seeds)
@@ -120,11 +122,11 @@ def expand(
     check_keys(base, changes, grids, study)
     grids, settings = apply_to_grids(base, changes, grids)
     points = points_of(grids, settings, study.design)
-    variants, trainings = _variants(points, settings, seeds)
-    _check_views(given, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
-    said = _said_of(variants, trainings)
-    sources = _sources(study, variants, trainings, said)
-    cells = _own_cells(variants, trainings, given, split) | _transfers(study, variants, sources, given, split)
+    variants, trainings = variants_of(points, settings, seeds)
+    check_views(given, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
+    said = settings_by_row(variants, trainings)
+    sources = sources_of(study, variants, trainings, said)
+    cells = own_cells(variants, trainings, given, split) | transfer_cells(study, variants, sources, given, split)
     layout = {cell: spec.fingerprint for cell, spec in cells.items()}
     return Plan(
         study=study,
@@ -134,8 +136,8 @@ def expand(
         seeds=seeds,
         axes=_axes(points, given.attacks),
         variants=tuple(variants),
-        baselines=_baselines(study, variants, said),
-        columns=_columns(study, layout),
+        baselines=baselines_of(study, variants, said),
+        columns=filled_columns(study, layout),
         attacks=given.attacks,
         measures=given.measures,
         trainings=trainings,
@@ -158,7 +160,7 @@ def _phase(key: str) -> str:
 
 
 def command(plan: Plan) -> str:
-    """Return the command line that runs, or completes, this plan."""
+    """Return the command line that runs this plan, or completes it."""
     seeds = None if plan.seeds == plan.own_seeds else plan.seeds
     return shlex.join(["robust-sweep", "run", *arguments(plan.asked, plan.scale, plan.overrides, seeds)])
 
@@ -166,7 +168,7 @@ def command(plan: Plan) -> str:
 def source_of(plan: Plan, column: str) -> str | None:
     """Name the variant on which a transfer column's examples are crafted; None for other columns.
 
-    Where variants have sources of their own, the settings by which these are selected are the name.
+    If the rows have different sources, the name is the settings that select a source.
     """
     labels = source_labels(plan, column)
     if len(labels) < 2:

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""The rows of a plan's table: one variant a point, its specs, its baseline and its transfer sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.planning.keys import DEFENSE, Point, concerns, flatten, hashable, is_inference, nest, with_whole_keys
-from orchestrator.planning.layers import _checked
+from orchestrator.planning.layers import validated
 from orchestrator.planning.wording import as_text
 from search_spaces.study import Study
 from trainables.data.datasets import resolve
@@ -30,11 +30,11 @@ class Variant:
 
     @property
     def inference_label(self) -> str:
-        """What tells the row from others of its models: its settings at test time, as the label writes them."""
+        """The row's settings at test time as its label writes them; rows that share models differ in these alone."""
         return " ".join(f"{k.rpartition('.')[2]}={as_text(v)}" for k, v in self.settings.items() if is_inference(k))
 
 
-def _variants(
+def variants_of(
     points: list[Point], settings: Mapping[str, Any], seeds: tuple[int, ...]
 ) -> tuple[list[Variant], dict[str, TrainingSpec]]:
     variants: dict[tuple[str, ...], Variant] = {}
@@ -52,37 +52,37 @@ def _variants(
 
 
 def _specs_of(settings: Mapping[str, Any]) -> tuple[TrainingSpec, dict[str, Any]]:
-    """Return a point's TrainingSpec and its defense's settings at test time, all of them written out."""
+    """Return a point's TrainingSpec and all settings of its defense at test time."""
     nested = nest({key: value for key, value in settings.items() if concerns(key, settings)})
     asked = nested.pop("inference", {})
-    spec: TrainingSpec = _checked(TrainingSpec.model_validate, nested)
-    inference = _checked(DEFENSES[spec.defense.name].Inference.model_validate, asked, "inference")
+    spec: TrainingSpec = validated(TrainingSpec.model_validate, nested)
+    inference = validated(DEFENSES[spec.defense.name].Inference.model_validate, asked, "inference")
     return spec.model_copy(update={"dataset": resolve(spec.dataset)}), inference.model_dump(mode="json")
 
 
 def _label(spec: TrainingSpec, point: Point, taken: Collection[str]) -> str:
-    """Name a row by its defense and the last words of its keys, or by whole keys where another row has that name."""
+    """Name a row by its defense and the last words of its keys, or by whole keys if another row has that name."""
     keys = sorted((key for key in point if key != DEFENSE), key=is_inference)  # what varies at test time comes last
     settings = {key.removesuffix(".name"): as_text(point[key]) for key in keys}
     short = " ".join([spec.defense.name, *(f"{key.rpartition('.')[2]}={text}" for key, text in settings.items())])
     return short if short not in taken else " ".join([spec.defense.name, *(f"{k}={t}" for k, t in settings.items())])
 
 
-def _first_spec(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> TrainingSpec:
-    """Return a row's spec with its first seed; but for the seed, the others are the same."""
+def first_spec(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> TrainingSpec:
+    """Return a row's spec with its first seed; the specs of its other seeds differ in the seed alone."""
     return trainings[next(iter(variant.models.values()))]
 
 
-def _said_of(variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec]) -> dict[str, dict[str, Any]]:
-    """Return every setting of each row, by its label: dotted keys, those at test time too."""
-    settings = {v.label: {**_first_spec(v, trainings).model_dump(), "inference": v.inference} for v in variants}
+def settings_by_row(variants: Sequence[Variant], trainings: Mapping[str, TrainingSpec]) -> dict[str, dict[str, Any]]:
+    """Return every setting of each row by its label, as dotted keys; settings at test time are among them."""
+    settings = {v.label: {**first_spec(v, trainings).model_dump(), "inference": v.inference} for v in variants}
     return {label: {k: hashable(value) for k, value in flatten(nested).items()} for label, nested in settings.items()}
 
 
 def _select(
     settings: Mapping[str, Any], variants: Sequence[Variant], said: Mapping[str, Mapping[str, Any]], row: Variant
 ) -> Variant | None:
-    """Return the variant to compare a row with: of those that have all the settings, the one most like the row."""
+    """Return the variant to compare a row with: among those that have all `settings`, the one most like the row."""
     wanted = {key: hashable(value) for key, value in with_whole_keys(settings).items()}
     found = [v for v in variants if all(said[v.label].get(key) == value for key, value in wanted.items())]
 
@@ -92,7 +92,7 @@ def _select(
     return max(found, key=likeness, default=None)
 
 
-def _baselines(study: Study, variants: Sequence[Variant], said: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def baselines_of(study: Study, variants: Sequence[Variant], said: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     if not study.baseline and study.design != "grid":
         return {variant.label: variants[0].label for variant in variants}
     if not study.baseline:
@@ -101,13 +101,13 @@ def _baselines(study: Study, variants: Sequence[Variant], said: Mapping[str, Map
     return {label: baseline.label for label, baseline in found.items() if baseline is not None}
 
 
-def _sources(
+def sources_of(
     study: Study,
     variants: Sequence[Variant],
     trainings: Mapping[str, TrainingSpec],
     said: Mapping[str, Mapping[str, Any]],
 ) -> dict[tuple[str, str], Variant]:
-    """Return the row that crafts for each row and transfer; none where it would be of other data than the row's."""
+    """Return the source of each row and transfer; a pair of rows on different data has none."""
     found = {}
     for column, transfer in study.transfers.items():
         for variant in variants:
@@ -118,6 +118,6 @@ def _sources(
 
 
 def _share_data(source: Variant, target: Variant, trainings: Mapping[str, TrainingSpec]) -> bool:
-    """Whether two rows see the same test images, so that examples of one mean anything to the other."""
-    one, other = (_first_spec(v, trainings).dataset for v in (source, target))
+    """Whether two rows see the same test images, so that examples crafted on one can be shown to the other."""
+    one, other = (first_spec(v, trainings).dataset for v in (source, target))
     return one.key == other.key

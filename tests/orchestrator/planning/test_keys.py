@@ -1,7 +1,7 @@
 import pytest
 
-from orchestrator.planning.keys import canonical, flatten, nest, parse_assignments, parse_seeds, parse_value
-from orchestrator.planning.wording import as_text
+from orchestrator.planning.keys import canonical, flatten, nest
+from orchestrator.planning.wording import as_text, parse_assignments, parse_seeds, parse_value
 from trainables.errors import InputError
 
 
@@ -84,5 +84,5 @@ def test_flatten_undoes_nest():
 
 
 def test_a_key_below_a_value_is_refused():
-    with pytest.raises(InputError, match=r"key 'epochs\.few' lies below 'epochs', which holds a value"):
+    with pytest.raises(InputError, match=r"key 'epochs\.few' is below 'epochs', which has a value of its own"):
         nest({"epochs": 3, "epochs.few": 1})

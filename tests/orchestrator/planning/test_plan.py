@@ -436,6 +436,7 @@ def test_a_setting_of_a_measure_that_is_wrong_is_refused(overrides, message):
         pytest.param(
             {"epoch": 3}, "unknown key 'epoch'. Did you mean 'epochs'? Known: attack.fgsm_linf.<field>", id="key"
         ),
+        pytest.param({"defence": "madry"}, "unknown key 'defence'. Did you mean 'defense'?", id="shorthand"),
         pytest.param({"exmples": 3}, "unknown key 'exmples'. Did you mean 'examples'?", id="examples"),
         pytest.param(
             {"optimisation.foo": [1, 2]},
@@ -478,8 +479,8 @@ def test_a_setting_of_a_measure_that_is_wrong_is_refused(overrides, message):
             "psi: input should be 'factor', 'cholesky', 'identity' or 'per_channel_code', got 'x'",
             id="choice",
         ),
-        pytest.param({"seeds": [1]}, "seeds are no setting and no axis: use --seeds 0,1,2", id="seeds"),
-        pytest.param({"seed": 1}, "seeds are no setting and no axis: use --seeds 0,1,2", id="seed"),
+        pytest.param({"seeds": [1]}, "seeds cannot be set as a key or an axis: use --seeds 0,1,2", id="seeds"),
+        pytest.param({"seed": 1}, "seeds cannot be set as a key or an axis: use --seeds 0,1,2", id="seed"),
         pytest.param({"examples": 0}, "examples: must be an integer >= 1, got 0", id="no examples"),
         pytest.param({"examples": [1, 2]}, "examples: must be an integer >= 1, got [1, 2]", id="examples as an axis"),
         pytest.param({"examples": True}, "examples: must be an integer >= 1, got True", id="examples as a boolean"),
@@ -543,8 +544,10 @@ def test_a_pattern_sets_every_column_that_matches_and_has_the_field(scale, overr
         pytest.param({"space": ({"defense.psy": (1,)},)}, "unknown key 'defense.psy'", id="axis"),
         pytest.param({"space": ({"attack.pgd.eps": ((0.1,),)},)}, "attack.pgd.eps is no axis of training", id="attack"),
         pytest.param({"space": ({"examples": (1, 2)},)}, "examples is no axis of training", id="axis of examples"),
-        pytest.param({"space": ({"seed": (0, 1)},)}, "seeds are no setting and no axis", id="axis of seeds"),
-        pytest.param({"base": {"defense": "none", "seed": 1}}, "seeds are no setting and no axis", id="seed in base"),
+        pytest.param({"space": ({"seed": (0, 1)},)}, "seeds cannot be set as a key or an axis", id="axis of seeds"),
+        pytest.param(
+            {"base": {"defense": "none", "seed": 1}}, "seeds cannot be set as a key or an axis", id="seed in base"
+        ),
         pytest.param({"base": {}}, "defense: field required", id="no defense"),
         pytest.param(
             {"space": ({"defense": ("none",), "defense.psi": ("factor",)}, {"defense": ("rbf_mapping",)})},

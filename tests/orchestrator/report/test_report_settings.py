@@ -1,8 +1,7 @@
 from tiny_study import SMALL, STUDY
 
-from orchestrator.planning.keys import parse_assignments
 from orchestrator.planning.plan import command, expand, source_of
-from orchestrator.planning.wording import assignments
+from orchestrator.planning.wording import assignments, parse_assignments
 from orchestrator.report.settings import attack_settings, common_settings, crafted_on, own_settings, versions
 from search_spaces.study import Transfer
 
