@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, SerializeAsAny, field_validator, model_validator
 
-from trainables.attacks.registry import attack_spec
 from trainables.attacks.spec import AttackSpec
 from trainables.errors import unknown
-from trainables.measures.registry import measure_spec
 from trainables.measures.spec import MeasureSpec
+from trainables.specs import attack_spec, measure_spec
 from trainables.values import Frozen
 
 CLEAN = "clean"

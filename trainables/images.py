@@ -49,7 +49,7 @@ def require_range(images: Tensor) -> None:
 def require_input(model: nn.Module, images: Tensor, shape: Shape) -> None:
     """Raise InputError unless images are what `model`, at whose entry this stands, was built for.
 
-    Values are not looked at in training, nor while `evaluation.frozen` holds the model without gradients of its
+    Values are not looked at in training, nor while `runtime.modes.held` holds the model without gradients of its
     parameters: attacks and smoothing leave [0, 1] on purpose, and both have checked the images they started from.
     """
     require_shape(images, shape)

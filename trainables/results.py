@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Checkpoint and Record: what work makes; Shelf: what work asks of whoever keeps them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from trainables.evaluation.outcome import mean
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 Story = tuple[TrainingSpec, list[dict[str, float]], Mapping[str, Any]]
@@ -28,14 +29,16 @@ class Checkpoint:
 class Record:
     """The outcome of one evaluation at one eps, example by example, in the order of the split.
 
-    `correct[i]`: example i was classified correctly, under the attack if there is one. `distance[i]`: the
+    `score[i]`: what the answer to example i was worth, in [0, 1], under the attack if there is one. `correct[i]`:
+    whether it was not broken, which for a class is the same. `prediction[i]`: the answer. `distance[i]`: the
     perturbation's size in the attack's norm (0 where the example was not perturbed). `queries`: the images that the
-    attack had classified, all examples together. `values` are what a measure found, by name; the record is then of
+    attack had predicted, all examples together. `values` are what a measure found, by name; the record is then of
     eps 0, and the outcomes are those of the unattacked images.
     """
 
     evaluation: EvaluationSpec
     eps: float
+    score: np.ndarray
     correct: np.ndarray
     prediction: np.ndarray
     distance: np.ndarray
@@ -45,8 +48,9 @@ class Record:
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def accuracy(self) -> float:
-        return float(self.correct.mean())
+    def mean_score(self) -> float:
+        """The mean over the examples: the accuracy, where an answer is right or wrong."""
+        return mean(self.score)
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""TrainingSpec, AttackSpec, MeasureSpec and EvaluationSpec: frozen, validated and content-addressed.
+"""TrainingSpec and EvaluationSpec: frozen, validated and content-addressed.
+
+This file stands above all registries: who imports it finds every name registered.
 
 A fingerprint is a hash of a spec's canonical JSON and of SCHEMA, which is raised whenever the meaning of
 a spec changes, so that a store never answers with the result of another meaning.
@@ -20,25 +22,28 @@ from pydantic import (
 
 from trainables.attacks import attack_spec
 from trainables.attacks.spec import AttackSpec
-from trainables.data.datasets import check_name
+from trainables.data.datasets import dataset_of
 from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
 from trainables.defenses.contract import DefenseConfig
-from trainables.errors import unknown
+from trainables.errors import InputError
 from trainables.fitting.optimisation import OptimisationSpec
+from trainables.judges import JUDGES, Judge
 from trainables.measures import measure_spec
 from trainables.measures.spec import MeasureSpec
 from trainables.networks import NETWORKS
 from trainables.networks.spec import NetworkSpec
-from trainables.registry import _from_registry, _named
-from trainables.values import LARGEST_SEED, Frozen, _fingerprint
+from trainables.registry import named
+from trainables.values import LARGEST_SEED, Frozen, fingerprint_of
+
+__all__ = ["EvaluationSpec", "TrainingSpec", "attack_spec", "measure_spec"]
 
 
 class TrainingSpec(Frozen):
     """Everything that determines a trained model."""
 
-    dataset: Annotated[DatasetSpec, BeforeValidator(_named)] = DatasetSpec()
-    network: Annotated[NetworkSpec, BeforeValidator(_named)] = NetworkSpec()
+    dataset: Annotated[DatasetSpec, BeforeValidator(named)] = DatasetSpec()
+    network: Annotated[NetworkSpec, BeforeValidator(named)] = NetworkSpec()
     defense: SerializeAsAny[DefenseConfig]
     optimisation: OptimisationSpec = OptimisationSpec()
     epochs: PositiveInt = 10
@@ -47,26 +52,40 @@ class TrainingSpec(Frozen):
     @field_validator("defense", mode="before")
     @classmethod
     def _typed_defense(cls, value: object) -> object:
-        return _from_registry("defense", _named(value), {n: d.Config for n, d in DEFENSES.items()})
+        return DEFENSES.build(named(value))
 
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, value: DatasetSpec) -> DatasetSpec:
-        check_name(value.name)
+        dataset_of(value.name)
         return value
 
     @field_validator("network")
     @classmethod
     def _known_network(cls, value: NetworkSpec) -> NetworkSpec:
-        if value.name not in NETWORKS:
-            raise unknown("network", value.name, NETWORKS)
+        NETWORKS.checked(value.name)
         return value
+
+    @model_validator(mode="after")
+    def _defense_of_the_judge(self) -> TrainingSpec:
+        judge, known = dataset_of(self.dataset.name)[0].judge, DEFENSES[self.defense.name].judges
+        if known is not None and judge not in known:
+            allowed = " or ".join(sorted(known))
+            raise InputError(
+                f"defense {self.defense.name} is for {allowed}, got dataset {self.dataset.name}, which is for {judge}"
+            )
+        return self
+
+    @property
+    def judge(self) -> Judge:
+        """What scores the answers of a model that is trained so: its dataset says which."""
+        return JUDGES[dataset_of(self.dataset.name)[0].judge]
 
     @property
     def fingerprint(self) -> str:
         values = self.model_dump(mode="json")
         values["dataset"] = self.dataset.identity
-        return _fingerprint("training", values)
+        return fingerprint_of("training", values)
 
 
 class EvaluationSpec(Frozen):
@@ -116,13 +135,13 @@ class EvaluationSpec(Frozen):
 
     @property
     def fingerprint(self) -> str:
-        return _fingerprint("evaluation", self.model_dump(mode="json", exclude=self._unsaid))
+        return fingerprint_of("evaluation", self.model_dump(mode="json", exclude=self._unsaid))
 
     @property
     def crafting_fingerprint(self) -> str:
         """What the crafted examples depend on: everything but the target."""
         values = self.model_dump(mode="json", exclude={"model", "inference", "source", *self._unsaid})
-        return _fingerprint("crafting", values | {"crafted_on": self.crafted_on})
+        return fingerprint_of("crafting", values | {"crafted_on": self.crafted_on})
 
     @property
     def _unsaid(self) -> set[str]:

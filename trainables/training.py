@@ -20,7 +20,8 @@ from trainables.defenses import DEFENSES, Defense
 from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.batches import Batches
 from trainables.fitting.task import Task
-from trainables.metrics import EPOCH, PREPARE_SECONDS, SECONDS, VALIDATION_ACCURACY
+from trainables.judges import JUDGES
+from trainables.metrics import EPOCH, PREPARE_SECONDS, SECONDS, validation
 from trainables.runtime.failures import DivergedError
 from trainables.runtime.randomness import current, resumed, seeded
 from trainables.specs import TrainingSpec
@@ -29,8 +30,8 @@ from trainables.specs import TrainingSpec
 class TrainingRun:
     """One TrainingSpec being trained on `splits`; `step()` is one epoch.
 
-    Validation accuracy is measured after every epoch; the test split is never looked at. An epoch's `seconds` are
-    those of its training alone; what the preparation before the first epoch took is its `prepare_seconds`.
+    The score on the validation split is measured after every epoch; the test split is never looked at. An epoch's
+    `seconds` are those of its training alone; the first one's `prepare_seconds` are those of the preparation before.
     """
 
     def __init__(self, spec: TrainingSpec, splits: Splits, device: torch.device | str = "cpu") -> None:
@@ -38,7 +39,9 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self._device = torch.device(device)
         self._train = on_device(splits.train, self._device)
+        self._judge = JUDGES[splits.judge]
         self._validation = on_device(splits.validation, self._device)
+        self._watched = validation(self._judge.metric)
         self._order = torch.Generator().manual_seed(spec.seed)
         with seeded(spec.seed, self._device):
             self.defense = build(spec, splits, self._device)
@@ -63,9 +66,9 @@ class TrainingRun:
         if not all(math.isfinite(value) for value in metrics.values()):
             last = self.history[-1] if self.history else {}
             raise DivergedError(metrics, epoch=epoch, last=last)
-        validation = evaluate_clean(self.defense.model, *self._validation)
+        found = evaluate_clean(self.defense.model, *self._validation, self._judge)
         metrics |= {
-            VALIDATION_ACCURACY: float(validation.correct.mean()),
+            self._watched: found.mean_score,
             SECONDS: seconds,
             EPOCH: epoch,
         }
@@ -93,13 +96,13 @@ class TrainingRun:
         patience = self.spec.optimisation.patience
         if patience is None or not self.history:
             return False
-        accuracies = [metrics[VALIDATION_ACCURACY] for metrics in self.history]
-        return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= patience
+        scores = [metrics[self._watched] for metrics in self.history]
+        return len(scores) - 1 - scores.index(max(scores)) >= patience
 
 
 def build(spec: TrainingSpec, splits: Splits, device: torch.device | str = "cpu") -> Defense:
-    """Build a spec's defense, untrained, for the shape and classes of `splits`."""
-    task = Task(splits.shape, splits.classes, spec.network, spec.optimisation, spec.epochs, torch.device(device))
+    """Build a spec's defense, untrained, for the shape of the images of `splits` and its number of outputs."""
+    task = Task(splits.shape, splits.outputs, spec.network, spec.optimisation, spec.epochs, torch.device(device))
     return DEFENSES[spec.defense.name](spec.defense, task)
 
 

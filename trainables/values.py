@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Frozen: values that validate themselves; how they are hashed, and how their errors are explained."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Frozen(BaseModel):
         return value
 
 
-def _fingerprint(kind: str, values: dict[str, Any]) -> str:
+def fingerprint_of(kind: str, values: dict[str, Any]) -> str:
+    """Hash the canonical JSON of `values`, of one kind and SCHEMA, to FINGERPRINT_LENGTH hexadecimal digits."""
     canonical = json.dumps({"schema": SCHEMA, "kind": kind, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 

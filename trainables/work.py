@@ -18,9 +18,10 @@ from trainables.data.spec import DatasetSpec
 from trainables.data.splits import Splits
 from trainables.defenses import Defense
 from trainables.evaluation.attacked import evaluate_suite
-from trainables.evaluation.clean import Clean, classify, evaluate_clean
+from trainables.evaluation.clean import Clean, answers_of, evaluate_clean
 from trainables.evaluation.outcome import Outcome, outcome_of
 from trainables.evaluation.transferred import craft, evaluate_transferred
+from trainables.judges import JUDGES, Judge
 from trainables.measures import measured
 from trainables.measures.spec import MeasureSpec
 from trainables.results import Record, Shelf
@@ -73,7 +74,7 @@ class Bench:
             self._crafted = {name: self.store.load_crafted(name)}
         return self._crafted[name]
 
-    def clean(self, spec: EvaluationSpec, model: nn.Module, images: torch.Tensor) -> Clean:
+    def clean(self, spec: EvaluationSpec, model: nn.Module, images: torch.Tensor, judge: Judge) -> Clean:
         """Return a model's predictions on unattacked images; computed once for all attacks on it."""
         inference = json.dumps(dict(spec.inference), sort_keys=True)
         key = spec.model, inference, spec.split, spec.examples, spec.seed
@@ -81,8 +82,14 @@ class Bench:
             while len(self._clean) >= MODELS_KEPT:
                 del self._clean[next(iter(self._clean))]
             with seeded(spec.seed, self.device):
-                self._clean[key] = classify(model, images)
+                self._clean[key] = answers_of(model, images, judge)
         return self._clean[key]
+
+    def judge(self, fingerprint: str) -> Judge:
+        """Return the judge of a trained model's answers, without loading its weights."""
+        if fingerprint in self._models:
+            return JUDGES[self._models[fingerprint][1].judge]
+        return self.store.load_history(fingerprint)[0].judge
 
     def model(self, fingerprint: str) -> tuple[Defense, Splits]:
         """Return a trained model and its dataset; load it unless it is among the ones used last."""
@@ -139,13 +146,13 @@ def _keep_state(run: TrainingRun, bench: Bench) -> None:
 
 
 def _probed(run: TrainingRun, probe: Probe | None, bench: Bench) -> float | None:
-    """Return the mean accuracy of a probe's evaluation if it is due after this epoch; the training does not notice."""
+    """Return the mean score of a probe's evaluation if it is due after this epoch; the training does not notice."""
     if probe is None or len(run.history) not in probe.epochs:
         return None
     spec = probe.evaluation
     with seeded(spec.seed, bench.device):
         outcomes = _direct(spec, run.defense, bench.splits(run.spec.dataset), bench, is_trained=False)
-    return float(np.mean([outcome.correct.mean() for outcome in outcomes]))
+    return float(np.mean([outcome.mean_score for outcome in outcomes]))
 
 
 def evaluate(unit: EvaluateUnit, bench: Bench) -> Iterator[StepResult]:
@@ -155,7 +162,7 @@ def evaluate(unit: EvaluateUnit, bench: Bench) -> Iterator[StepResult]:
             last = bench.store.load_records(spec.fingerprint)[-1]
         else:
             last = _recorded(spec, bench)[-1]
-        yield StepResult(_headline(spec, last), is_done=number == len(unit.specs))
+        yield StepResult(_headline(spec, last, bench.judge(spec.model)), is_done=number == len(unit.specs))
 
 
 def _recorded(spec: EvaluationSpec, bench: Bench) -> list[Record]:
@@ -174,10 +181,10 @@ def _outcomes(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     return _transferred(spec, bench) if spec.source else _direct(spec, *bench.model(spec.model), bench)
 
 
-def _headline(spec: EvaluationSpec, last: Record) -> dict[str, float]:
-    """Name the accuracy at the last eps as a person reads it."""
+def _headline(spec: EvaluationSpec, last: Record, judge: Judge) -> dict[str, float]:
+    """Name the mean score at the last eps as a person reads it."""
     attack = f" under {spec.attack.name} {spec.attack.norm} eps={last.eps:g}" if spec.attack else ""
-    return {f"accuracy{attack}": last.accuracy}
+    return {f"{judge.metric}{attack}": last.mean_score}
 
 
 def _direct(
@@ -185,15 +192,16 @@ def _direct(
 ) -> list[Outcome]:
     """Evaluate a model; the clean predictions of one that `is_trained` are kept for its other attacks."""
     images, labels = _examples(spec, splits, bench)
+    judge = JUDGES[splits.judge]
     inference = defense.Inference.model_validate(spec.inference)
     model = defense.view("default", inference)
     if spec.attack is None:
-        return [evaluate_clean(model, images, labels)]
+        return [evaluate_clean(model, images, labels, judge)]
     attacks = spec.attack.attacks if isinstance(spec.attack, SuiteSpec) else (spec.attack,)
     threats = [(attack, defense.view(attack.view, inference)) for attack in attacks]
-    clean = bench.clean(spec, model, images) if is_trained else classify(model, images)
+    clean = bench.clean(spec, model, images, judge) if is_trained else answers_of(model, images, judge)
     with seeded(spec.seed, bench.device):
-        return evaluate_suite(model, threats, images, labels, seed=spec.seed, clean=clean)
+        return evaluate_suite(model, threats, images, labels, judge=judge, seed=spec.seed, clean=clean)
 
 
 def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
@@ -202,27 +210,33 @@ def _transferred(spec: EvaluationSpec, bench: Bench) -> list[Outcome]:
     assert spec.source is not None
     target, splits = bench.model(spec.model)
     images, labels = _examples(spec, splits, bench)
+    judge = JUDGES[splits.judge]
     name = spec.crafting_fingerprint
     if not bench.store.has("crafted", name):
         source, _ = bench.model(spec.source)
         view = source.view(spec.attack.view, source.Inference.model_validate(spec.source_inference))
-        bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, seed=spec.seed))
+        bench.store.save_crafted(name, craft(view, images, labels, attack=spec.attack, judge=judge, seed=spec.seed))
     model = target.view("default", target.Inference.model_validate(spec.inference))
-    clean = bench.clean(spec, model, images)
+    clean = bench.clean(spec, model, images, judge)
     with seeded(spec.seed, bench.device):
-        return evaluate_transferred(model, bench.crafted(name), images, labels, attack=spec.attack, clean=clean)
+        return evaluate_transferred(
+            model, bench.crafted(name), images, labels, attack=spec.attack, judge=judge, clean=clean
+        )
 
 
 def _measured(spec: EvaluationSpec, measure: MeasureSpec, bench: Bench) -> Outcome:
-    """Measure a model; the outcome's accuracy is the clean one."""
+    """Measure a model; the outcome's scores are the clean ones."""
     defense, splits = bench.model(spec.model)
     images, labels = _examples(spec, splits, bench)
+    judge = JUDGES[splits.judge]
     inference = defense.Inference.model_validate(spec.inference)
     start = time.perf_counter()
-    clean = bench.clean(spec, defense.view("default", inference), images)
+    clean = bench.clean(spec, defense.view("default", inference), images, judge)
     with seeded(spec.seed, bench.device):
-        values = measured(defense.view(measure.view, inference), images, labels, spec=measure, seed=spec.seed)
-    return replace(outcome_of(0.0, clean.prediction, labels, torch.zeros(len(labels)), start), values=values)
+        values = measured(
+            defense.view(measure.view, inference), images, labels, spec=measure, judge=judge, seed=spec.seed
+        )
+    return replace(outcome_of(0.0, clean.prediction, labels, torch.zeros(len(labels)), judge, start), values=values)
 
 
 def _examples(spec: EvaluationSpec, splits: Splits, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:

@@ -189,7 +189,7 @@ def _records(records: list[Record]) -> Table:
             f"{record.eps:g}",
             str(int(record.correct.sum())),
             str(len(record.correct)),
-            f"{record.accuracy:.4f}",
+            f"{record.mean_score:.4f}",
             f"{record.seconds:.2f}",
         )
     return table

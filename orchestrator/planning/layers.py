@@ -11,11 +11,10 @@ from pydantic import ValidationError
 
 from orchestrator.planning.keys import with_whole_keys
 from search_spaces.study import SCALES, Study
-from trainables.attacks.registry import attack_spec
 from trainables.attacks.spec import AttackSpec
 from trainables.errors import InputError, unknown
-from trainables.measures.registry import measure_spec
 from trainables.measures.spec import MeasureSpec
+from trainables.specs import attack_spec, measure_spec
 from trainables.values import Frozen, explain
 
 SEEDS = ("seed", "seeds")

@@ -17,5 +17,11 @@ def _column(values: Sequence[np.ndarray]) -> pa.Array:
     return pa.array([value.ravel() for value in values], pa.list_(number))
 
 
+def prediction_column(values: Sequence[np.ndarray]) -> pa.Array:
+    """Return a list a row: int32 classes, or float32 values."""
+    number = pa.int32() if np.issubdtype(values[0].dtype, np.integer) else pa.float32()
+    return pa.array([value.ravel() for value in values], pa.list_(number))
+
+
 def _array(row: pa.ListScalar) -> np.ndarray:
     return row.values.to_numpy(zero_copy_only=False)

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
@@ -30,7 +31,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from orchestrator.storage.record_table import VALUE, _array, _column
+from orchestrator.storage.record_table import VALUE, _array, _column, prediction_column
 from orchestrator.storage.remote import PATIENCE_SECONDS, ask
 from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
@@ -177,8 +178,9 @@ class Store:
                 "n_correct": pa.array([int(r.correct.sum()) for r in records], pa.int64()),
                 "seconds": pa.array([r.seconds for r in records], pa.float64()),
                 "queries": pa.array([r.queries for r in records], pa.int64()),
+                "score": pa.array([r.score for r in records], pa.list_(pa.float32())),
                 "correct": pa.array([r.correct for r in records], pa.list_(pa.bool_())),
-                "prediction": pa.array([r.prediction for r in records], pa.list_(pa.int32())),
+                "prediction": prediction_column([r.prediction for r in records]),
                 "distance": pa.array([r.distance for r in records], pa.list_(pa.float32())),
                 **{VALUE + name: _column([r.values[name] for r in records]) for name in values},
             }
@@ -208,6 +210,7 @@ class Store:
                 queries=columns["queries"][row].as_py(),
                 provenance=provenance,
                 **{name: _array(columns[name][row]) for name in ("correct", "prediction", "distance")},
+                score=_array(columns.get("score", columns["correct"])[row]).astype(np.float32),
                 values={name: _array(columns[VALUE + name][row]).reshape(shape) for name, shape in shapes.items()},
             )
             for row in range(table.num_rows)

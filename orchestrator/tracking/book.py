@@ -202,16 +202,16 @@ class Book:
                 points += [(f"{split}measure/{column}/{name}", value, 0) for name, value in records[0].numbers.items()]
                 continue
             if records[0].evaluation.is_clean:
-                points.append((split + column.replace(CLEAN, "clean_accuracy", 1), records[0].accuracy, 0))
+                points.append((split + column.replace(CLEAN, "clean_accuracy", 1), records[0].mean_score, 0))
                 continue
             name = f"{split}robust_accuracy/{column}"
             points.append((name, self._clean_accuracy(clean), 0))
-            points += [(name, r.accuracy, round(STEPS_PER_EPS * r.eps)) for r in records]
+            points += [(name, r.mean_score, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
 
     def _clean_accuracy(self, clean: str) -> float:
         if clean not in self._clean_accuracies:
-            self._clean_accuracies[clean] = self.store.load_records(clean)[0].accuracy
+            self._clean_accuracies[clean] = self.store.load_records(clean)[0].mean_score
         return self._clean_accuracies[clean]
 
     def _log(self, run: Run, points: Sequence[tuple[str, float, int]], tags: Mapping[str, str]) -> None:

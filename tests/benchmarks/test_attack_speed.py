@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import peer_attacks
 import pytest
 import torch
+from evaluated import evaluate_attacked
 
 from trainables.attacks.registry import attack_spec
-from trainables.evaluation.attacked import evaluate_attacked
 from trainables.images import as_float
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun
 
@@ -113,7 +113,7 @@ def problem(request, digits):
     while not run.finished:
         run.step()
     pixels, labels = (torch.from_numpy(array) for array in (digits.test.pixels, digits.test.labels))
-    with frozen(run.defense.model):
+    with held(run.defense.model):
         yield Problem(request.param, run.defense.model, pixels, labels)
     torch.set_num_threads(before)
 

@@ -20,7 +20,7 @@ from trainables.fitting.batches import Batches
 from trainables.fitting.optimisation import OptimisationSpec
 from trainables.fitting.task import Task
 from trainables.networks.spec import NetworkSpec
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 ROUNDS = 3
 SHAPE, CLASSES, IMAGES = (1, 28, 28), 10, 256
@@ -170,7 +170,7 @@ def test_testing_wnll_costs_a_small_part_of_what_it_prints():
         for batch in images.split(BATCH):
             model(batch)
 
-    with frozen(*models.values()):
+    with held(*models.values()):
         seconds = medians({name: lambda model=model: test_pass(model) for name, model in models.items()})
     ratio = seconds["wnll"] / seconds["none"]
     show("A test pass / natural, resnet5", {"wnll": ratio}, {"wnll": f"{14.09 / 0.657:.2f}"})

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_up import record_of
 from s3_server import S3
 from tiny_study import STUDY
 
@@ -93,7 +94,7 @@ def write_images(tmp_path) -> Callable[..., Path]:
 def _record(evaluation: EvaluationSpec, eps: float) -> Record:
     correct = np.array([True, False, True, True])
     distance = np.full(4, eps, np.float32)
-    return Record(evaluation, eps, correct, np.arange(4, dtype=np.int32), distance, 0.5, 7, {"torch": "2.13"})
+    return record_of(evaluation, eps, correct, np.arange(4, dtype=np.int32), distance, 0.5, 7, {"torch": "2.13"})
 
 
 @pytest.fixture
@@ -133,4 +134,4 @@ def _written_out(evaluation, eps, text, values) -> Record:
     zeros = np.zeros(len(text))
     provenance = {"torch": "2.13.0", "code": {"commit": "abc"}}
     arrays = correct, zeros.astype(np.int32), zeros.astype(np.float32)
-    return Record(evaluation, eps, *arrays, 0.5, 0, provenance, values)
+    return record_of(evaluation, eps, *arrays, 0.5, 0, provenance, values)

@@ -71,7 +71,7 @@ def pixels(part, count=None):
 def untrained(defense, digits, *, network="cnn3", width=3, epochs=2, optimisation=None, **settings):
     """Build a defense for the digits; return it with its optimisation."""
     optimisation = OptimisationSpec(**({"lr": 5e-3, "batch_size": 64} | (optimisation or {})))
-    task = Task(digits.shape, digits.classes, NetworkSpec(name=network, width=width), optimisation, epochs, CPU)
+    task = Task(digits.shape, digits.outputs, NetworkSpec(name=network, width=width), optimisation, epochs, CPU)
     return defense(defense.Config(**settings), task), optimisation
 
 

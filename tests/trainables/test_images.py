@@ -8,7 +8,7 @@ from torch import nn
 
 from trainables.errors import InputError
 from trainables.images import ROUNDING, as_float, require_input, require_pixels, require_range, require_shape
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 SHAPE = (1, 2, 2)
 
@@ -74,7 +74,7 @@ def test_integers_are_not_taken_for_images_in_0_1():
 def test_a_model_looks_at_values_unless_it_is_in_training_or_frozen():
     model, outside = nn.Linear(1, 1), torch.full((1, *SHAPE), 3.0)
     require_input(model.train(), outside, SHAPE)
-    with frozen(model):
+    with held(model):
         require_input(model, outside, SHAPE)
     with pytest.raises(InputError, match=r"images must be in \[0, 1\], got \[3, 3\]"):
         require_input(model.eval(), outside, SHAPE)

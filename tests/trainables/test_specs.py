@@ -109,13 +109,14 @@ def _another(monkeypatch):
 
     class Another:
         Config = AnotherConfig
+        judges = None
 
     class AnotherSpec(PgdSpec):
         name: str = "another"
 
-    monkeypatch.setitem(NETWORKS, "another", cnn3)
-    monkeypatch.setitem(DEFENSES, "another", Another)
-    monkeypatch.setitem(ATTACKS, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft, "iterative"))
+    monkeypatch.setitem(NETWORKS.added, "another", cnn3)
+    monkeypatch.setitem(DEFENSES.added, "another", Another)
+    monkeypatch.setitem(ATTACKS.added, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft, "iterative"))
 
 
 # --- fingerprints
@@ -345,7 +346,11 @@ def test_a_training_without_a_defense_is_refused():
             id="two steps",
         ),
         pytest.param({"eps": [0.1], "restarts": 2, "random_start": False}, "repeat themselves", id="equal restarts"),
-        pytest.param({"eps": [0.1], "norm": "l3"}, "'linf'", id="norm"),
+        pytest.param(
+            {"eps": [0.1], "norm": "l3"},
+            r"norm: unknown norm 'l3'\. Did you mean 'l2'\? Known: l1, l2, linf",
+            id="norm",
+        ),
         pytest.param({"eps": [0.1], "step": 3}, "unknown key 'step'. Did you mean 'steps'", id="key"),
         pytest.param({"name": "pdg", "eps": [0.1]}, "unknown attack 'pdg'. Did you mean 'pgd'", id="attack"),
         pytest.param({"name": None, "eps": [0.1]}, "unknown attack None. Known: .*fgsm", id="no attack"),

@@ -16,6 +16,7 @@ from trainables.defenses import DEFENSES
 from trainables.defenses.baselines.natural import NaturalConfig
 from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.descent import Descent
+from trainables.judges import CLASSIFICATION
 from trainables.runtime.failures import DivergedError
 from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun, build, on_device
@@ -37,9 +38,10 @@ class Noisy:
 
     Config = NaturalConfig
     views = frozenset({"default"})
+    judges = None
 
     def __init__(self, config, task):
-        self.model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(28 * 28, task.classes))
+        self.model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(28 * 28, task.outputs))
         self.descent = Descent(self.model.parameters(), task.optimisation, task.epochs)
 
     def prepare(self, batches):
@@ -61,7 +63,7 @@ class Noisy:
 
 @pytest.fixture
 def _noisy(monkeypatch):
-    monkeypatch.setitem(DEFENSES, "none", Noisy)
+    monkeypatch.setitem(DEFENSES.added, "none", Noisy)
 
 
 def weights(run):
@@ -119,7 +121,9 @@ def test_another_seed_gives_other_initial_weights_and_another_order(few):
 def test_validation_accuracy_is_that_of_the_validation_split_after_the_epoch(few):
     run = TrainingRun(spec(), few)
     metrics = run.step()
-    correct = evaluate_clean(run.defense.model, *on_device(few.validation, torch.device("cpu"))).correct
+    correct = evaluate_clean(
+        run.defense.model, *on_device(few.validation, torch.device("cpu")), judge=CLASSIFICATION
+    ).correct
     assert metrics["validation_accuracy"] == correct.mean()
     assert metrics["epoch"] == 1
     assert run.history == [metrics]
@@ -138,7 +142,7 @@ def test_seconds_are_those_of_the_epochs_training_and_the_preparations_stand_wit
             time.sleep(0.02)
             return {"loss": 0.0}
 
-    monkeypatch.setitem(DEFENSES, "none", Slow)
+    monkeypatch.setitem(DEFENSES.added, "none", Slow)
     first, second = finish(TrainingRun(spec(epochs=2), few)).history
     assert 0.05 <= first["prepare_seconds"] < 0.5
     assert all(0.02 <= metrics["seconds"] < 0.5 for metrics in (first, second))
@@ -199,7 +203,7 @@ def test_training_resets_to_training_mode_each_epoch(few):
 def test_build_gives_the_defense_of_the_spec_for_the_shape_of_the_data(few):
     defense = build(spec("rbf_mapping"), few)
     assert type(defense) is DEFENSES["rbf_mapping"]
-    assert defense.model(torch.rand(2, *few.shape)).shape == (2, few.classes)
+    assert defense.model(torch.rand(2, *few.shape)).shape == (2, few.outputs)
 
 
 def test_loading_a_state_does_not_change_what_it_was_taken_from(few):

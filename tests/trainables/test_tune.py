@@ -4,14 +4,15 @@ import math
 
 import pytest
 import torch
+from evaluated import evaluate_attacked
 from gentle import gentle
 
 from orchestrator.storage.store import Store
 from trainables.data.datasets import load
 from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
-from trainables.evaluation.attacked import evaluate_attacked
 from trainables.evaluation.transferred import craft
+from trainables.judges import CLASSIFICATION
 from trainables.runtime.randomness import seeded
 from trainables.specs import EvaluationSpec, TrainingSpec
 from trainables.training import TrainingRun, on_device
@@ -95,7 +96,7 @@ def test_a_source_crafts_under_its_own_settings_at_test_time(few, tmp_path):
     view = defense.view("default", defense.Inference(activation="linear"))
     images, labels = (tensor[:24] for tensor in on_device(few.test, "cpu"))
     with seeded(0, torch.device("cpu")):
-        expected = craft(view, images, labels, attack=asked[0].attack, seed=0)
+        expected = craft(view, images, labels, attack=asked[0].attack, seed=0, judge=CLASSIFICATION)
     assert all(torch.equal(linear[eps], images) for eps, images in expected.items())
     assert not any(torch.equal(default[eps], images) for eps, images in expected.items())
 

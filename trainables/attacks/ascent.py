@@ -12,9 +12,9 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS, Norm, unit
-from trainables.attacks.objectives import Objective
 from trainables.attacks.spec import AttackSpec
 
 
@@ -33,8 +33,9 @@ class SteppedSpec(AttackSpec):
                 "give step_size or relative_step, not both, "
                 f"got step_size={self.step_size}, relative_step={self.relative_step}"
             )
-        if self.norm == "linf" and self.step_size is not None and self.step_size > 1:
-            raise ValueError(f"step_size must be in (0, 1] for norm linf, got {self.step_size}")
+        largest = NORMS[self.norm].largest
+        if largest is not None and self.step_size is not None and self.step_size > largest:
+            raise ValueError(f"step_size must be in (0, {largest:g}] for norm {self.norm}, got {self.step_size}")
         return self
 
     def step(self, eps: float) -> float:
@@ -50,18 +51,19 @@ def ascend(
     *,
     eps: float,
     ball: Norm,
-    objective: Objective,
+    loss: Callable[[Tensor, Tensor], Tensor],
     steps: int,
     step: float,
     start: Tensor | None = None,
     decay: float = 0.0,
-    stop_early: bool = False,
+    fooled: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Raise the objective by `steps` steps inside the eps ball around `images` [B, C, H, W] and inside [0, 1].
+    """Raise `loss(view(x), labels)` [B] by `steps` steps inside the eps ball around `images` [B, C, H, W] and [0, 1].
 
     With `decay` a step goes along the sum of all gradients so far, each divided by its L1 norm, the older the less
-    (Dong et al. 2018, Eq. 6). With `stop_early` an example that is already misclassified leaves the batch as it is,
-    so the batch shrinks and what is left runs faster. The result of the last step is not checked here.
+    (Dong et al. 2018, Eq. 6). Where `fooled` is given, an example leaves the batch as it is as soon as
+    `fooled(view(x), labels)` [B] holds for it, so the batch shrinks and the rest runs faster. The result of
+    the last step is not checked here.
     """
     found, left = torch.empty_like(images), torch.arange(len(images), device=images.device)
     origin, target = images, labels
@@ -70,10 +72,10 @@ def ascend(
     for _ in range(steps):
         point = point.detach().requires_grad_()
         output = view(point)
-        (gradient,) = torch.autograd.grad(objective.loss(output, target).sum(), point)
+        (gradient,) = torch.autograd.grad(loss(output, target).sum(), point)
         point = point.detach()
-        if stop_early and (fooled := objective.fooled(output, target)).any():
-            left, point, gradient, origin, target = dismiss(found, fooled, left, point, gradient, origin, target)
+        if fooled is not None and (done := fooled(output, target)).any():
+            left, point, gradient, origin, target = dismiss(found, done, left, point, gradient, origin, target)
             if not len(left):
                 return found
         if decay:
@@ -92,7 +94,7 @@ def _free(gradient: Tensor, point: Tensor) -> Tensor:
 def dismiss(found: Tensor, done: Tensor, left: Tensor, point: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """Keep in `found` the points of the examples that are `done` [B]; return the rest of `left`, `point`, `others`.
 
-    `left` [B] says which rows of `found` the rows of all others are.
+    Row i of every other tensor belongs to row `left[i]` of `found`.
     """
     found[left[done]] = point[done]
     kept = (~done).nonzero()[:, 0]
@@ -107,7 +109,7 @@ def best_of(
     labels: Tensor,
     noise: Noise,
     *,
-    objective: Objective,
+    goal: Goal,
     stop_early: bool,
 ) -> Tensor:
     """Return of each example the first attempt that fools the view or, where none does, the one of highest loss.
@@ -122,7 +124,7 @@ def best_of(
     left = torch.arange(len(labels), device=images.device)
     for number in range(attempts):
         found = attempt(number, images[left], labels[left], noise.of(left))
-        score = _score(view, found, labels[left], objective)
+        score = _score(view, found, labels[left], goal)
         better = (score > highest[left]) | (number == 0)
         best[left[better]], highest[left[better]] = found[better], score[better]
         if stop_early:
@@ -133,7 +135,7 @@ def best_of(
 
 
 @torch.no_grad()
-def _score(view: nn.Module, images: Tensor, labels: Tensor, objective: Objective) -> Tensor:
+def _score(view: nn.Module, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
     """Return the loss [B], infinite where the view is fooled."""
     output = view(images)
-    return torch.where(objective.fooled(output, labels), torch.inf, objective.loss(output, labels))
+    return torch.where(goal.fooled(output, labels), torch.inf, goal.loss(output, labels))

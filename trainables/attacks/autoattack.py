@@ -20,9 +20,10 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from trainables.attacks.criteria import dlr
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import OBJECTIVES
 from trainables.attacks.spec import AttackSpec
 from trainables.runtime.randomness import seeded
 
@@ -46,6 +47,7 @@ class AutoAttackSpec(AttackSpec):
     """
 
     name: Literal["autoattack"] = "autoattack"
+    norm: Literal["linf", "l2", "l1"] = "linf"
     loss: Literal["cross_entropy"] = Field("cross_entropy", description="not to be chosen: each attack has its own")
     version: Literal["standard", "rand"] = "standard"
     attacks: tuple[Component, ...] = Field(min_length=1, description="which to run; by default the version's")
@@ -76,6 +78,7 @@ def autoattack(
     *,
     eps: float,
     spec: AutoAttackSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
@@ -84,8 +87,9 @@ def autoattack(
     An example is left as soon as it is broken, with or without `stop_early`.
     """
     found, norm = images.clone(), NORMS[spec.norm]
-    ranked = view(images).argsort(dim=1, descending=True, stable=True)
-    left = (ranked[:, 0] == labels).nonzero().flatten()
+    output = view(images)
+    ranked = output.argsort(dim=1, descending=True, stable=True)
+    left = (~goal.fooled(output, labels)).nonzero().flatten()
     for number, shot in enumerate(_shots(view, eps, spec, ranked.shape[1], images.device), 1):
         if not len(left):
             break
@@ -94,7 +98,7 @@ def autoattack(
         with seeded(noise.seed + (number << 32), images.device):
             aimed = shot(origin, labels[left], ranked[left], noise.of(left).draw(number))
         hit = (origin + norm.project(aimed - origin, eps)).clamp(0, 1)
-        fooled = view(hit).argmax(1) != labels[left]
+        fooled = goal.fooled(view(hit), labels[left])
         found[left[fooled]] = hit[fooled]
         left = left[~fooled]
     return found
@@ -114,7 +118,7 @@ def _shots(view: nn.Module, eps: float, spec: AutoAttackSpec, classes: int, devi
             yield from [_ascent(apgd, eps, spec)] * spec.restarts
         elif name == "apgd-dlr" or (name == "apgd-t" and classes < 4):
             apgd = APGDAttack(view, loss="dlr", n_iter=spec.steps, logger=SILENT, **threat)
-            apgd.dlr_loss = OBJECTIVES["dlr"].loss
+            apgd.dlr_loss = dlr
             yield from [_ascent(apgd, eps, spec)] * spec.restarts
         elif name == "apgd-t":
             apgd = APGDAttack_targeted(view, n_iter=spec.steps, logger=SILENT, **threat)

@@ -8,13 +8,13 @@ from typing import Literal
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import SteppedSpec, ascend
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS, unit
-from trainables.attacks.objectives import OBJECTIVES
 
 # L1 as the papers ran it (Foolbox): along the whole gradient divided by its L1 norm, which is not the steepest
 # direction; a weak attack. `pgd` is the stronger one in L1.
-BALLS = NORMS | {"l1": replace(NORMS["l1"], steepest=lambda g: unit(g, NORMS["l1"].size), sparse=False)}
+L1_BALL = replace(NORMS["l1"], steepest=lambda g: unit(g, NORMS["l1"].size), sparse=False)
 
 
 class BimSpec(SteppedSpec):
@@ -36,6 +36,7 @@ def bim(
     *,
     eps: float,
     spec: BimSpec | IfgsmSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
@@ -45,9 +46,9 @@ def bim(
         images,
         labels,
         eps=eps,
-        ball=BALLS[spec.norm],
-        objective=OBJECTIVES[spec.loss],
+        ball=L1_BALL if spec.norm == "l1" else NORMS[spec.norm],
+        loss=goal.loss,
         steps=spec.steps,
         step=spec.step(eps),
-        stop_early=stop_early,
+        fooled=goal.fooled if stop_early else None,
     )

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from trainables.attacks import through_foolbox
+from trainables.attacks.goal import Goal
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.spec import AttackSpec
@@ -26,16 +27,18 @@ class BoundarySpec(AttackSpec):
 
 
 @nearest_by
-def boundary(view: nn.Module, images: Tensor, labels: Tensor, *, spec: BoundarySpec, noise: Noise) -> Tensor:
+def boundary(
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: BoundarySpec, goal: Goal, noise: Noise
+) -> Tensor:
     """Return where the walks end; where no noise fools, none starts, and the original is returned.
 
     In each step foolbox draws one direction for all examples, so that an example's walk depends on the seed alone:
     what starts it, which foolbox would draw for the batch, is found here.
     """
     found = images.clone()
-    starts, exists = _starts(view, images, labels, noise)
+    starts, exists = _starts(view, images, labels, goal, noise)
     if exists.any():
-        found[exists] = through_foolbox.run(
+        found[exists] = through_foolbox.run_foolbox(
             "BoundaryAttack",
             view,
             images[exists],
@@ -48,7 +51,7 @@ def boundary(view: nn.Module, images: Tensor, labels: Tensor, *, spec: BoundaryS
 
 
 @torch.no_grad()
-def _starts(view: nn.Module, images: Tensor, labels: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+def _starts(view: nn.Module, images: Tensor, labels: Tensor, goal: Goal, noise: Noise) -> tuple[Tensor, Tensor]:
     """Return images [B, C, H, W] on the way to a uniform noise that fools, the first that fools; and where one is."""
     ends, exists = images.clone(), torch.zeros_like(labels, dtype=torch.bool)
     for stream in range(DIRECTIONS):
@@ -56,14 +59,14 @@ def _starts(view: nn.Module, images: Tensor, labels: Tensor, noise: Noise) -> tu
         if not len(left):
             break
         end = (noise.of(left).draw(stream) + 1) / 2
-        fools = view(end).argmax(1) != labels[left]
+        fools = goal.fooled(view(end), labels[left])
         ends[left[fools]], exists[left[fools]] = end[fools], True
     starts, left = ends.clone(), exists.nonzero()[:, 0]
     for step in range(1, BLENDS):
         if not len(left):
             break
         between = images[left].lerp(ends[left], step / BLENDS)
-        fools = view(between).argmax(1) != labels[left]
+        fools = goal.fooled(view(between), labels[left])
         starts[left[fools]] = between[fools]
         left = left[~fools]
     return starts, exists

@@ -8,10 +8,11 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from trainables.attacks.criteria import margin
+from trainables.attacks.goal import Goal
 from trainables.attacks.nearest import Nearest, nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import margin
 from trainables.attacks.spec import AttackSpec
 
 INSIDE = 0.999999  # of [-1, 1]: where atanh is finite, as in the authors' code
@@ -37,7 +38,7 @@ class CwSpec(AttackSpec):
 
 
 @nearest_by
-def cw(view: nn.Module, images: Tensor, labels: Tensor, *, spec: CwSpec, noise: Noise) -> Tensor:
+def cw(view: nn.Module, images: Tensor, labels: Tensor, *, spec: CwSpec, goal: Goal, noise: Noise) -> Tensor:
     """Return the nearest image of all descents whose margin exceeds the confidence.
 
     c is multiplied by 10 until it succeeds, and then bisected. Unlike in the authors' code, each example stops by

@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import SteppedSpec, dismiss
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import TINY
-from trainables.attacks.objectives import OBJECTIVES, Objective
 
 
 class DaaSpec(SteppedSpec):
@@ -44,6 +44,7 @@ def daa(
     *,
     eps: float,
     spec: DaaSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
@@ -51,23 +52,39 @@ def daa(
     examples = torch.arange(len(images), device=images.device)
     return torch.cat(
         [
-            _attack(view, images[some], labels[some], eps=eps, spec=spec, noise=noise.of(some), stop_early=stop_early)
+            _attack(
+                view,
+                images[some],
+                labels[some],
+                eps=eps,
+                spec=spec,
+                goal=goal,
+                noise=noise.of(some),
+                stop_early=stop_early,
+            )
             for some in examples.split(math.ceil(len(images) / spec.particles))  # a pass is no larger than the batch
         ]
     )
 
 
 def _attack(
-    view: nn.Module, images: Tensor, labels: Tensor, *, eps: float, spec: DaaSpec, noise: Noise, stop_early: bool
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float,
+    spec: DaaSpec,
+    goal: Goal,
+    noise: Noise,
+    stop_early: bool,
 ) -> Tensor:
-    objective = OBJECTIVES[spec.loss]
     found, left = torch.empty_like(images), torch.arange(len(images), device=images.device)
     origin, target = images[:, None], labels
     starts = torch.stack([noise.draw(particle) for particle in range(spec.particles)], 1)
     points = (origin + eps * starts).clamp_(0, 1)  # [B, particles, C, H, W]
     for _ in range(spec.steps):
         points.requires_grad_()
-        loss, score = _judged(view, points, target, objective)
+        loss, score = _judged(view, points, target, goal)
         (gradients,) = torch.autograd.grad(loss.sum(), points)
         points = points.detach()
         if stop_early and (fooled := score.isinf().any(1)).any():
@@ -81,7 +98,7 @@ def _attack(
         moved = direction.sign_().mul_(spec.step(eps)).add_(points).sub_(origin)
         points = moved.clamp_(-eps, eps).add_(origin).clamp_(0, 1)
     with torch.no_grad():
-        found[left] = _best(points, _judged(view, points, target, objective)[1])
+        found[left] = _best(points, _judged(view, points, target, goal)[1])
     return found
 
 
@@ -100,11 +117,11 @@ def push(points: Tensor) -> Tensor:
     return weight.sum(2, keepdim=True) * points - weight @ points
 
 
-def _judged(view: nn.Module, points: Tensor, labels: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+def _judged(view: nn.Module, points: Tensor, labels: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
     """Return each particle's loss [B, particles], and the same but infinite where it fools the view."""
     output, repeated = view(points.flatten(0, 1)), labels.repeat_interleave(points.shape[1])
-    loss = objective.loss(output, repeated)
-    score = torch.where(objective.fooled(output, repeated), torch.inf, loss.detach())
+    loss = goal.loss(output, repeated)
+    score = torch.where(goal.fooled(output, repeated), torch.inf, loss.detach())
     return loss, score.reshape(points.shape[:2])
 
 

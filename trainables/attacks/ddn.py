@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from trainables.attacks.goal import Goal
 from trainables.attacks.nearest import Nearest, nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
@@ -28,7 +29,7 @@ class DdnSpec(AttackSpec):
 
 
 @nearest_by
-def ddn(view: nn.Module, images: Tensor, labels: Tensor, *, spec: DdnSpec, noise: Noise) -> Tensor:
+def ddn(view: nn.Module, images: Tensor, labels: Tensor, *, spec: DdnSpec, goal: Goal, noise: Noise) -> Tensor:
     """Return the nearest of the steps' images that fools; unlike in the authors' code, the last one counts too.
 
     As there, the step falls from 1 to .01 along a cosine, no norm exceeds that of the farthest image, and where the
@@ -43,7 +44,7 @@ def ddn(view: nn.Module, images: Tensor, labels: Tensor, *, spec: DdnSpec, noise
         point = point.detach().requires_grad_()
         logits = view(point)
         (gradient,) = torch.autograd.grad(cross_entropy(logits, labels, reduction="sum"), point)
-        point, fooled = point.detach(), logits.argmax(1) != labels
+        point, fooled = point.detach(), goal.fooled(logits, labels)
         nearest.offer(everyone, point, l2.size(delta), fooled)
         alpha = 0.01 + 0.99 * (1 + math.cos(math.pi * step / spec.steps)) / 2
         delta = delta + alpha * _direction(gradient, noise, step)
@@ -51,7 +52,7 @@ def ddn(view: nn.Module, images: Tensor, labels: Tensor, *, spec: DdnSpec, noise
         point = (images + norm[:, None, None, None] * l2.steepest(delta)).clamp(0, 1)
         delta = point - images
     with torch.no_grad():
-        nearest.offer(everyone, point, l2.size(delta), view(point).argmax(1) != labels)
+        nearest.offer(everyone, point, l2.size(delta), goal.fooled(view(point), labels))
     return nearest.images
 
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from trainables.attacks.goal import Goal
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS, TINY
@@ -30,7 +31,9 @@ class DeepFoolSpec(AttackSpec):
 
 
 @nearest_by
-def deepfool(view: nn.Module, images: Tensor, labels: Tensor, *, spec: DeepFoolSpec, noise: Noise) -> Tensor:
+def deepfool(
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: DeepFoolSpec, goal: Goal, noise: Noise
+) -> Tensor:
     """Return the first of the steps' images that fools, or the original; a fooled example leaves the batch.
 
     As in the authors' code, each image is the original + (1 + overshoot) * all steps so far; unlike there, it is
@@ -44,7 +47,7 @@ def deepfool(view: nn.Module, images: Tensor, labels: Tensor, *, spec: DeepFoolS
         taken = taken + _step(view, point, labels, others, norm=spec.norm)
         point = (images + (1 + spec.overshoot) * taken).clamp(0, 1)
         with torch.no_grad():  # in a pass of its own, so that no gradient is computed for who leaves now
-            standing = view(point).argmax(1) == labels
+            standing = ~goal.fooled(view(point), labels)
         found[left[~standing]] = point[~standing]
         left, images, labels, others = left[standing], images[standing], labels[standing], others[standing]
         point, taken = point[standing], taken[standing]

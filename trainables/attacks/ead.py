@@ -8,10 +8,11 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from trainables.attacks.goal import Goal
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
 from trainables.attacks.spec import AttackSpec
-from trainables.attacks.through_foolbox import run
+from trainables.attacks.through_foolbox import run_foolbox
 
 
 class EadSpec(AttackSpec):
@@ -32,7 +33,7 @@ class EadSpec(AttackSpec):
 
 
 @nearest_by
-def ead(view: nn.Module, images: Tensor, labels: Tensor, *, spec: EadSpec, noise: Noise) -> Tensor:
+def ead(view: nn.Module, images: Tensor, labels: Tensor, *, spec: EadSpec, goal: Goal, noise: Noise) -> Tensor:
     """Return the image nearest in L1 that fools, or the original."""
     settings = {
         "binary_search_steps": spec.search_steps,
@@ -43,7 +44,7 @@ def ead(view: nn.Module, images: Tensor, labels: Tensor, *, spec: EadSpec, noise
         "regularization": spec.regularization,
         "decision_rule": "L1",
     }
-    found = run("EADAttack", view, images, labels, seed=noise.seed, settings=settings).detach().clamp(0, 1)
+    found = run_foolbox("EADAttack", view, images, labels, seed=noise.seed, settings=settings).detach().clamp(0, 1)
     with torch.no_grad():
-        fooled = view(found).argmax(1) != labels
+        fooled = goal.fooled(view(found), labels)
     return torch.where(fooled[:, None, None, None], found, images)

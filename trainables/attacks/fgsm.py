@@ -7,9 +7,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import ascend
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import OBJECTIVES
 from trainables.attacks.spec import AttackSpec
 
 
@@ -26,6 +26,7 @@ def fgsm(
     *,
     eps: float,
     spec: FgsmSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
@@ -36,8 +37,8 @@ def fgsm(
         labels,
         eps=eps,
         ball=NORMS[spec.norm],
-        objective=OBJECTIVES[spec.loss],
+        loss=goal.loss,
         steps=1,
         step=eps,
-        stop_early=stop_early,
+        fooled=goal.fooled if stop_early else None,
     )

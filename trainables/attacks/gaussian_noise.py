@@ -9,9 +9,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import best_of
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import OBJECTIVES
 from trainables.attacks.spec import AttackSpec
 
 
@@ -34,6 +34,7 @@ def gaussian_noise(
     *,
     eps: float,
     spec: GaussianNoiseSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
@@ -43,10 +44,9 @@ def gaussian_noise(
     """
     ball = NORMS[spec.norm]
 
-    def run(number: int, images: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+    def level_of(number: int, images: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         level, normal = eps * (number + 1) / spec.levels, noise.normal(number)
         delta = level / math.sqrt(3) * normal if spec.norm == "linf" else level * ball.steepest(normal)
         return ball.project(delta, eps).add_(images).clamp_(0, 1)
 
-    objective = OBJECTIVES[spec.loss]
-    return best_of(spec.levels, run, view, images, labels, noise, objective=objective, stop_early=stop_early)
+    return best_of(spec.levels, level_of, view, images, labels, noise, goal=goal, stop_early=stop_early)

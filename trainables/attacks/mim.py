@@ -8,9 +8,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import SteppedSpec, ascend
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import OBJECTIVES
 
 
 class MimSpec(SteppedSpec):
@@ -28,6 +28,7 @@ def mim(
     *,
     eps: float,
     spec: MimSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
@@ -38,9 +39,9 @@ def mim(
         labels,
         eps=eps,
         ball=NORMS[spec.norm],
-        objective=OBJECTIVES[spec.loss],
+        loss=goal.loss,
         steps=spec.steps,
         step=spec.step(eps),
         decay=spec.decay,
-        stop_early=stop_early,
+        fooled=goal.fooled if stop_early else None,
     )

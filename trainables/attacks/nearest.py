@@ -8,12 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.spec import AttackSpec
 
 
 def nearest_by(search: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return the attack that runs `search(view, images, labels, *, spec, noise)` on what the view gets right.
+    """Return the attack that runs `search(view, images, labels, *, spec, goal, noise)` on what the view gets right.
 
     The rest is misclassified as it is: no image is nearer, so it comes back as it is. An image that fools is nearest
     whatever eps is asked for, and a first one need not be the nearest: a search knows neither eps nor `stop_early`.
@@ -27,14 +28,16 @@ def nearest_by(search: Callable[..., Tensor]) -> Callable[..., Tensor]:
         *,
         eps: float,
         spec: AttackSpec,
+        goal: Goal,
         noise: Noise,
         stop_early: bool,
     ) -> Tensor:
         found = images.clone()
         with torch.no_grad():
-            standing = (view(images).argmax(1) == labels).nonzero()[:, 0]
+            standing = (~goal.fooled(view(images), labels)).nonzero()[:, 0]
         if len(standing):
-            found[standing] = search(view, images[standing], labels[standing], spec=spec, noise=noise.of(standing))
+            subset = images[standing], labels[standing]
+            found[standing] = search(view, *subset, spec=spec, goal=goal, noise=noise.of(standing))
         return found
 
     return attack

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.registry import Registry
+
 TINY = 1e-12
 SPARSITY = 0.01  # share of the pixels that a step in L1 moves
 
@@ -20,7 +22,8 @@ class Norm:
     project: to the nearest point of the ball of radius eps. start: from noise uniform in [-1, 1] to a point in the
     unit ball. What steepest and project return, a caller may overwrite; project may return its argument.
 
-    sparse: steepest moves few pixels, so it is not to be shown those that cannot move.
+    sparse: steepest moves few pixels, so it is not to be shown those that cannot move. largest: the size beyond which
+    a perturbation of images in [0, 1] cannot grow, where it is the same for all of them.
     """
 
     size: Callable[[Tensor], Tensor]
@@ -28,6 +31,7 @@ class Norm:
     project: Callable[[Tensor, float], Tensor]
     start: Callable[[Tensor], Tensor]
     sparse: bool = False
+    largest: float | None = None
 
 
 def _spread(per_example: Tensor, like: Tensor) -> Tensor:
@@ -96,13 +100,15 @@ def _l1_start(noise: Tensor) -> Tensor:
     return noise.sign() * exponential / _spread((_l1_size(exponential) + more).clamp_min(TINY), noise)
 
 
-NORMS: dict[str, Norm] = {
-    "linf": Norm(
+NORMS: Registry[Norm] = Registry("norm", "norms")
+NORMS.add_all(
+    linf=Norm(
         size=lambda delta: delta.flatten(1).abs().amax(1),
         steepest=torch.sign,
         project=lambda delta, eps: delta.clamp(-eps, eps),
         start=lambda noise: noise,
+        largest=1.0,
     ),
-    "l2": Norm(size=_l2_size, steepest=lambda g: unit(g, _l2_size), project=_l2_project, start=_l2_start),
-    "l1": Norm(size=_l1_size, steepest=_l1_steepest, project=_l1_project, start=_l1_start, sparse=True),
-}
+    l2=Norm(size=_l2_size, steepest=lambda g: unit(g, _l2_size), project=_l2_project, start=_l2_start),
+    l1=Norm(size=_l1_size, steepest=_l1_steepest, project=_l1_project, start=_l1_start, sparse=True),
+)

@@ -8,9 +8,9 @@ from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import SteppedSpec, ascend, best_of
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import OBJECTIVES
 
 
 class PgdSpec(SteppedSpec):
@@ -36,24 +36,25 @@ def pgd(
     *,
     eps: float,
     spec: PgdSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
     """Return for each example the first restart that fools the view or, where none does, the one of highest loss."""
-    ball, objective = NORMS[spec.norm], OBJECTIVES[spec.loss]
+    ball = NORMS[spec.norm]
 
-    def run(restart: int, images: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+    def ascent(restart: int, images: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         return ascend(
             view,
             images,
             labels,
             eps=eps,
             ball=ball,
-            objective=objective,
+            loss=goal.loss,
             steps=spec.steps,
             step=spec.step(eps),
             start=eps * ball.start(noise.draw(restart)) if spec.random_start else None,
-            stop_early=stop_early,
+            fooled=goal.fooled if stop_early else None,
         )
 
-    return best_of(spec.restarts, run, view, images, labels, noise, objective=objective, stop_early=stop_early)
+    return best_of(spec.restarts, ascent, view, images, labels, noise, goal=goal, stop_early=stop_early)

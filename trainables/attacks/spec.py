@@ -1,18 +1,21 @@
-"""TODO: one line."""
+"""AttackSpec: a threat, as a study names it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import (
     BeforeValidator,
     Field,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
+from trainables.attacks.criteria import CRITERIA, check_reads
+from trainables.attacks.norms import NORMS
 from trainables.values import Frozen
 
 
@@ -26,7 +29,6 @@ def _parse_eps(value: object) -> object:
 
 
 Eps = Annotated[float, BeforeValidator(_parse_eps), Field(gt=0)]
-Loss = Literal["cross_entropy", "margin", "dlr", "joint"]
 
 
 def check_ascending(eps: tuple[float, ...]) -> tuple[float, ...]:
@@ -38,36 +40,41 @@ def check_ascending(eps: tuple[float, ...]) -> tuple[float, ...]:
     return eps
 
 
-def check_joint(loss: Loss, view: str) -> None:
-    """Raise ValueError unless pcl's joint loss and the view that it reads come together."""
-    if (loss == "joint") != (view == "joint_loss"):
-        raise ValueError(f"loss joint goes with view joint_loss, got loss {loss} and view {view}")
-
-
 class AttackSpec(Frozen):
     """A threat: an attack, its norm and its grid of eps on the [0,1] image scale, and what it may see."""
 
     name: str
-    norm: Literal["linf", "l2", "l1"] = "linf"
-    eps: tuple[Eps, ...]
+    norm: str = Field("linf", description="how the size of a perturbation is measured")
+    eps: tuple[Eps, ...] = Field(description="largest sizes, ascending; for linf on the [0, 1] image scale")
     view: str = Field("default", description="the view of the defense that is attacked")
-    loss: Loss = Field(
-        "cross_entropy", description="what the attack maximises; joint adds pcl's, and reads the view joint_loss"
-    )
+    loss: str = Field("cross_entropy", description="the criterion that the attack maximises")
     eot_samples: PositiveInt = Field(1, description="attack the mean over this many draws of a stochastic view")
 
+    @field_validator("norm")
+    @classmethod
+    def _known_norm(cls, value: str) -> str:
+        return NORMS.checked(value)
+
+    @field_validator("loss")
+    @classmethod
+    def _known_criterion(cls, value: str) -> str:
+        return CRITERIA.checked(value)
+
     @model_validator(mode="after")
-    def _joint_loss_of_its_view(self) -> AttackSpec:
-        check_joint(self.loss, self.view)
-        if self.loss == "joint" and self.eot_samples > 1:
-            raise ValueError(f"eot_samples averages logits, and loss joint reads more, got {self.eot_samples}")
+    def _criterion_of_its_view(self) -> AttackSpec:
+        check_reads(self.loss, self.view)
+        if CRITERIA[self.loss].reads and self.eot_samples > 1:
+            raise ValueError(
+                f"eot_samples averages outputs of a model, and loss {self.loss} reads more, got {self.eot_samples}"
+            )
         return self
 
     @model_validator(mode="after")
     def _eps_on_the_image_scale(self) -> AttackSpec:
-        if self.norm == "linf" and (big := [e for e in self.eps if e > 1]):
-            hint = f" (did you mean {big[0]:g}/255?)" if big[0] <= 255 else ""
-            raise ValueError(f"eps must be in (0, 1] for norm linf, got {big[0]}{hint}")
+        largest = NORMS[self.norm].largest
+        if largest is not None and (big := [e for e in self.eps if e > largest]):
+            hint = f" (did you mean {big[0]:g}/255?)" if largest == 1 and big[0] <= 255 else ""
+            raise ValueError(f"eps must be in (0, {largest:g}] for norm {self.norm}, got {big[0]}{hint}")
         check_ascending(self.eps)
         return self
 

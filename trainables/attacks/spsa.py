@@ -9,8 +9,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import dismiss
+from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
-from trainables.attacks.objectives import OBJECTIVES, Objective
 from trainables.attacks.spec import AttackSpec
 
 CHUNK = 512  # images that the view classifies at a time
@@ -26,7 +26,7 @@ class SpsaSpec(AttackSpec):
 
     name: Literal["spsa"] = "spsa"
     norm: Literal["linf"] = "linf"
-    loss: Literal["cross_entropy", "margin", "dlr", "joint"] = "margin"
+    loss: str = Field("margin", description="the criterion that the attack maximises")
     steps: PositiveInt = 100
     pairs: PositiveInt = 64
     delta: float = Field(0.01, gt=0, le=1, description="how far from the image the queries are, on its scale")
@@ -41,23 +41,23 @@ def spsa(
     *,
     eps: float,
     spec: SpsaSpec,
+    goal: Goal,
     noise: Noise,
     stop_early: bool,
 ) -> Tensor:
     """Return the images [B, C, H, W] after all of Adam's steps, each clipped to the ball and to [0, 1]."""
-    objective = OBJECTIVES[spec.loss]
     found, left = torch.empty_like(images), torch.arange(len(images), device=images.device)
     origin, target = images, labels
     point = (images + eps * noise.draw(0)).clamp_(0, 1) if spec.random_start else images
     mean, square = torch.zeros_like(images), torch.zeros_like(images)
     for step in range(1, spec.steps + 1):
-        if stop_early and (fooled := _fooled(view, point, target, objective)).any():
+        if stop_early and (fooled := _fooled(view, point, target, goal)).any():
             left, point, origin, target, mean, square = dismiss(
                 found, fooled, left, point, origin, target, mean, square
             )
             if not len(left):
                 return found
-        gradient = _estimate(view, point, target, objective, noise.of(left), stream=step, spec=spec)
+        gradient = _estimate(view, point, target, goal, noise.of(left), stream=step, spec=spec)
         mean.lerp_(gradient, 1 - BETAS[0])
         square.lerp_(gradient.square(), 1 - BETAS[1])
         rms = (square / (1 - BETAS[1] ** step)).sqrt_().add_(TINY)
@@ -68,13 +68,13 @@ def spsa(
 
 
 @torch.no_grad()
-def _fooled(view: nn.Module, points: Tensor, labels: Tensor, objective: Objective) -> Tensor:
-    return objective.fooled(view(points), labels)
+def _fooled(view: nn.Module, points: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    return goal.fooled(view(points), labels)
 
 
 @torch.no_grad()
 def _estimate(
-    view: nn.Module, points: Tensor, labels: Tensor, objective: Objective, noise: Noise, *, stream: int, spec: SpsaSpec
+    view: nn.Module, points: Tensor, labels: Tensor, goal: Goal, noise: Noise, *, stream: int, spec: SpsaSpec
 ) -> Tensor:
     """Return the mean of (f(x + delta v) - f(x - delta v)) / (2 delta) v over random signs v, [B, C, H, W]."""
     gradient = torch.empty_like(points)
@@ -83,7 +83,7 @@ def _estimate(
         away = spec.delta * signs
         queries = (points[some][:, None] + torch.cat([away, -away], 1)).flatten(0, 1)
         output = torch.cat([view(chunk) for chunk in queries.split(CHUNK)])
-        values = objective.loss(output, labels[some].repeat_interleave(2 * spec.pairs))
+        values = goal.loss(output, labels[some].repeat_interleave(2 * spec.pairs))
         plus, minus = values.reshape(len(some), 2, spec.pairs).unbind(1)
         weights = (plus - minus)[:, None] / (2 * spec.delta * spec.pairs)
         gradient[some] = (weights @ signs.flatten(2)).reshape(points[some].shape)

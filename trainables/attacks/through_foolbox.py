@@ -28,7 +28,7 @@ def foolbox() -> ModuleType:
     return foolbox
 
 
-def run(
+def run_foolbox(
     attack: str,
     view: nn.Module,
     images: Tensor,

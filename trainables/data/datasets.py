@@ -14,44 +14,51 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainables.data.digits import DIGITS_SIZE, _digits
-from trainables.data.from_parquet import PARQUET, _digest, _parquet
-from trainables.data.from_torchvision import TORCHVISION, _torchvision
+from trainables.data.registry import DATASETS, Dataset
 from trainables.data.spec import DatasetSpec
-from trainables.data.splits import Splits, _hold_out, _resized
+from trainables.data.splits import Splits, hold_out, resized
 from trainables.errors import InputError, unknown
+from trainables.judges import JUDGES
 
 
-def check_name(name: str) -> None:
-    """Raise InputError unless `name` is a dataset that could be loaded."""
-    if name.startswith(PARQUET):
-        if not name.removeprefix(PARQUET):
-            raise InputError(f"{PARQUET} needs a folder, for example {PARQUET}path/to/folder")
-    elif name != "digits" and name not in TORCHVISION:
-        raise unknown("dataset", name, ["digits", *TORCHVISION, f"{PARQUET}<folder>"])
+def dataset_of(name: str) -> tuple[Dataset, str]:
+    """Return the dataset that `name` or `name:argument` stands for, and the argument; raise InputError for another."""
+    known, colon, argument = name.partition(":")
+    if known not in DATASETS:
+        raise unknown("dataset", name, [_shown(name) for name in DATASETS])
+    dataset = DATASETS[known]
+    if dataset.argument and not argument:
+        example = dataset.argument.replace("<", "path/to/").replace(">", "")
+        raise InputError(f"{known}: needs a {dataset.argument.strip('<>')}, for example {known}:{example}")
+    if colon and not dataset.argument:
+        raise InputError(f"dataset {known} takes nothing behind a colon, got {name!r}")
+    return dataset, argument
+
+
+def _shown(name: str) -> str:
+    """Write a dataset's name as a user writes it: with what goes behind its colon."""
+    argument = DATASETS[name].argument
+    return f"{name}:{argument}" if argument else name
 
 
 def resolve(spec: DatasetSpec) -> DatasetSpec:
-    """Return the spec with a parquet folder's absolute path and content hash; check its files and columns."""
-    if not spec.name.startswith(PARQUET):
+    """Return the spec with an absolute path and a content hash where the dataset is a folder; check its files."""
+    dataset, argument = dataset_of(spec.name)
+    if dataset.resolve is None:
         return spec
-    folder = Path(spec.name.removeprefix(PARQUET)).expanduser().resolve()
-    return spec.model_copy(update={"name": f"{PARQUET}{folder}", "digest": _digest(folder)})
+    argument, digest = dataset.resolve(argument)
+    return spec.model_copy(update={"name": f"{spec.name.partition(':')[0]}:{argument}", "digest": digest})
 
 
 def load(spec: DatasetSpec, *, folder: str | Path = "", download: bool = False) -> Splits:
     """Decode a dataset into memory.
 
-    `folder` is where torchvision's datasets lie or go to. Raise InputError if the data are not there, cannot be
+    `folder` is where torchvision's datasets are stored. Raise InputError if the data are missing, cannot be
     downloaded or are corrupt.
     """
-    if spec.name == "digits":
-        train, test = _digits()
-    elif spec.name.startswith(PARQUET):
-        train, test = _parquet(Path(spec.name.removeprefix(PARQUET)))
-    else:
-        train, test = _torchvision(spec.name, Path(folder).expanduser(), download=download)
-    size = spec.image_size or (DIGITS_SIZE if spec.name == "digits" else None)
-    classes = int(max(train.labels.max(), test.labels.max())) + 1
-    train, validation = _hold_out(train, spec)
-    return Splits(_resized(train, size), _resized(validation, size), _resized(test, size), classes)
+    dataset, argument = dataset_of(spec.name)
+    train, test = dataset.read(argument, folder=Path(folder).expanduser(), download=download)
+    size = spec.image_size or dataset.image_size
+    outputs = max(JUDGES[dataset.judge].outputs(images.labels) for images in (train, test))
+    train, validation = hold_out(train, spec)
+    return Splits(resized(train, size), resized(validation, size), resized(test, size), outputs, dataset.judge)

@@ -1,6 +1,8 @@
-"""TODO: one line."""
+"""scikit-learn's bundled handwritten digits: 1,797 scans, 8x8."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from trainables.data.splits import SPLIT_SEED, Images
 DIGITS_SIZE = 28  # what cnn3, made for MNIST, expects
 
 
-def _digits() -> tuple[Images, Images]:
+def read_digits(argument: str, *, folder: Path, download: bool) -> tuple[Images, Images]:
     """Scikit-learn's digits, levels 0..16 stretched to 0..255; one in five, chosen once, is the test split."""
     from sklearn.datasets import load_digits
 

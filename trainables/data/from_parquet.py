@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Image tables in Parquet, in the layout of the Hugging Face hub; see `trainables.data.datasets`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from trainables.data.splits import Images
-from trainables.errors import InputError, _first_line
+from trainables.errors import InputError, first_line
 
-PARQUET = "parquet:"
 GREY = ("1", "L", "LA")
 
 
@@ -51,7 +50,7 @@ def _check_columns(file: Path) -> None:
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{str(file)!r} is no Parquet table: {_first_line(error)}") from None
+        raise InputError(f"{str(file)!r} is no Parquet table: {first_line(error)}") from None
     image = schema.field("image").type if "image" in schema.names else None
     has_image = image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
     has_label = "label" in schema.names and pa.types.is_integer(schema.field("label").type)
@@ -63,7 +62,18 @@ def _check_columns(file: Path) -> None:
         )
 
 
-def _parquet(folder: Path) -> tuple[Images, Images]:
+def read_parquet(argument: str, *, folder: Path, download: bool) -> tuple[Images, Images]:
+    """Decode the tables of the folder that `argument` names."""
+    return _read_folder(Path(argument))
+
+
+def resolve_folder(argument: str) -> tuple[str, str]:
+    """Return a folder's absolute path and the hash of its files; check their columns."""
+    folder = Path(argument).expanduser().resolve()
+    return str(folder), _digest(folder)
+
+
+def _read_folder(folder: Path) -> tuple[Images, Images]:
     train, test = (_decoded(_tables(folder, split)) for split in ("train", "test"))
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
         raise InputError(
@@ -98,7 +108,7 @@ def _decode(content: bytes | None, file: Path, row: int) -> np.ndarray:
     except UnidentifiedImageError:
         raise InputError(f"{str(file)!r}: the image in row {row} is corrupt: it has no known format") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{str(file)!r}: the image in row {row} is corrupt: {_first_line(error)}") from None
+        raise InputError(f"{str(file)!r}: the image in row {row} is corrupt: {first_line(error)}") from None
     if mode.startswith(("I", "F")):
         raise InputError(f"{str(file)!r}: images must have 8 bits a channel, got mode {mode} in row {row}")
     return pixels[None] if mode in GREY else pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Datasets of torchvision, downloaded only when asked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.from_parquet import PARQUET
 from trainables.data.splits import Images
-from trainables.errors import InputError, _first_line
+from trainables.errors import InputError, first_line
 
 TORCHVISION = {
     "mnist": "MNIST",
@@ -21,7 +20,8 @@ TORCHVISION = {
 }
 
 
-def _torchvision(name: str, folder: Path, *, download: bool) -> tuple[Images, Images]:
+def from_torchvision(name: str, argument: str, *, folder: Path, download: bool) -> tuple[Images, Images]:
+    """Read one of the TORCHVISION datasets, by its name here."""
     from torchvision import datasets
 
     kind: Callable[..., Any] = getattr(datasets, TORCHVISION[name])
@@ -30,18 +30,18 @@ def _torchvision(name: str, folder: Path, *, download: bool) -> tuple[Images, Im
         train, test = (kind(str(folder), download=download, **split) for split in splits)
     except (RuntimeError, OSError) as error:
         reason = (
-            f"could not be downloaded ({_first_line(error)})"
+            f"could not be downloaded ({first_line(error)})"
             if download
             else "is not there and was not asked to be downloaded (--download)"
         )
         raise InputError(
             f"dataset {name!r} {reason}; looked in {str(folder)!r} (--data or ROBUST_SWEEP_DATA). "
-            f"Without a network: --set dataset=digits, which is bundled, or --set dataset={PARQUET}<folder>."
+            f"Without a network: --set dataset=digits, which is bundled, or --set dataset=parquet:<folder>."
         ) from None
-    return _from_torchvision(train), _from_torchvision(test)
+    return _images_of(train), _images_of(test)
 
 
-def _from_torchvision(dataset: Any) -> Images:
+def _images_of(dataset: Any) -> Images:
     pixels = np.asarray(dataset.data)
     if pixels.ndim == 3:
         pixels = pixels[:, None]

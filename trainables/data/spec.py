@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""DatasetSpec: which images, and how they are split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.values import Frozen
 
 
 class DatasetSpec(Frozen):
-    """Which images, how they are split and at what size; see `trainables.data` for the names."""
+    """Which images, how they are split and at what size; see `trainables.data.datasets` for the names."""
 
     name: str = Field("digits", description="digits, a torchvision name or parquet:<folder>")
     digest: str = Field("", description="hash of a parquet folder's files, filled in by the planner")
@@ -24,13 +24,13 @@ class DatasetSpec(Frozen):
 
     @property
     def key(self) -> str:
-        """Name this dataset among those that a sweep shares: by its content, wherever it lies."""
+        """Name this dataset among those that a sweep shares: by its content, whatever its path."""
         return json.dumps(self.identity, sort_keys=True)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the images: a parquet folder counts by its content, not by where it lies."""
+        """What determines the images: a folder counts by its content, not by its path."""
         values = self.model_dump(mode="json")
         if self.digest:
-            values["name"] = "parquet"
+            values["name"] = self.name.partition(":")[0]
         return values

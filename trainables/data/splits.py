@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Images, and how they are split and resized."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Images:
-    """uint8 images [N, C, H, W] and their int64 labels [N]."""
+    """uint8 images [N, C, H, W] and their labels [N, ...]: int64 classes, or what the dataset's judge compares."""
 
     pixels: np.ndarray
     labels: np.ndarray
@@ -28,12 +28,17 @@ class Images:
 
 @dataclass(frozen=True)
 class Splits:
-    """A dataset, decoded: training, validation and test images and the number of classes."""
+    """A dataset, decoded: training, validation and test images.
+
+    `outputs` is how many numbers a network gives for an image, which is the number of classes where there are
+    classes; `judge` names the judge by which answers are scored.
+    """
 
     train: Images
     validation: Images
     test: Images
-    classes: int
+    outputs: int
+    judge: str = "classification"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -42,7 +47,8 @@ class Splits:
         return channels, height, width
 
 
-def _hold_out(images: Images, spec: DatasetSpec) -> tuple[Images, Images]:
+def hold_out(images: Images, spec: DatasetSpec) -> tuple[Images, Images]:
+    """Split training images into those to train on and those held out for validation."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
     held = max(1, round(len(images) * spec.validation_fraction))
     if len(images) - held < 1:
@@ -50,7 +56,7 @@ def _hold_out(images: Images, spec: DatasetSpec) -> tuple[Images, Images]:
     return images.take(order[held:][: spec.train_examples]), images.take(order[:held])
 
 
-def _resized(images: Images, size: int | None) -> Images:
+def resized(images: Images, size: int | None) -> Images:
     """Resize to `size` x `size` by area or bilinear interpolation, rounded to uint8."""
     if size is None or images.pixels.shape[2:] == (size, size):
         return images

@@ -10,24 +10,25 @@ from trainables.defenses.baselines.gaussian_augmentation import GaussianAugmenta
 from trainables.defenses.baselines.madry import Madry
 from trainables.defenses.baselines.natural import Natural
 from trainables.defenses.baselines.trades import Trades
-from trainables.defenses.contract import Defense
+from trainables.defenses.contract import Defense, DefenseConfig, NoInference
 from trainables.defenses.pcl.defense import Pcl
 from trainables.defenses.rbf_cnn.defense import RbfCnn
 from trainables.defenses.rbf_mapping import RbfMapping
+from trainables.defenses.registry import DEFENSES
 from trainables.defenses.wnll.defense import Wnll
 
-DEFENSES: dict[str, type[Defense]] = {
-    "none": Natural,
-    "gaussian_augmentation": GaussianAugmentation,
-    "feature_squeezing": FeatureSqueezing,
-    "fgsm_training": FgsmTraining,
-    "madry": Madry,
-    "trades": Trades,
-    "embedding_matching": EmbeddingMatching,
-    "rbf_mapping": RbfMapping,
-    "rbf_cnn": RbfCnn,
-    "pcl": Pcl,
-    "afd": Afd,
-    "wnll": Wnll,
-}
-__all__ = ["DEFENSES", "Defense"]
+DEFENSES.add_all(
+    none=Natural,
+    gaussian_augmentation=GaussianAugmentation,
+    feature_squeezing=FeatureSqueezing,
+    fgsm_training=FgsmTraining,
+    madry=Madry,
+    trades=Trades,
+    embedding_matching=EmbeddingMatching,
+    rbf_mapping=RbfMapping,
+    rbf_cnn=RbfCnn,
+    pcl=Pcl,
+    afd=Afd,
+    wnll=Wnll,
+)
+__all__ = ["DEFENSES", "Defense", "DefenseConfig", "NoInference"]

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from trainables.attacks.criteria import CLASSES
 from trainables.defenses.contract import Defense, DefenseConfig, NoInference
 from trainables.defenses.fit import Fit, network_of
 from trainables.fitting.batches import Batches
@@ -38,6 +39,7 @@ def trained_by(loss: BatchLoss[ConfigT], config_type: type[ConfigT]) -> type[Def
         Config: ClassVar[type[DefenseConfig]] = config_type
         Inference: ClassVar[type[Frozen]] = NoInference
         views: ClassVar[frozenset[str]] = frozenset({"default"})
+        judges: ClassVar[frozenset[str] | None] = CLASSES
 
         def __init__(self, config: Any, task: Task) -> None:
             self._config = config

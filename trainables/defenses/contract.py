@@ -19,13 +19,15 @@ class NoInference(Frozen):
 class Defense(Protocol):
     """How to build a model, prepare it on data, train it, and which views of it an attacker may use.
 
-    `Inference` holds the settings that vary at test time and never retrain.
-    `model` maps float32 images [B, C, H, W] in [0, 1] to logits [B, classes]; any normalisation is inside it.
+    `Inference` holds the settings that vary at test time and never retrain. `judges` names the judges whose kind of
+    answer it is for (None: any). `model` maps float32 images [B, C, H, W] in [0, 1] to outputs [B, ...] as the judge
+    reads them, such as logits [B, classes]; any normalisation is inside it.
     """
 
     Config: ClassVar[type[DefenseConfig]]
     Inference: ClassVar[type[Frozen]]
     views: ClassVar[frozenset[str]]
+    judges: ClassVar[frozenset[str] | None]
 
     @property
     def model(self) -> nn.Module:

@@ -17,7 +17,7 @@ from trainables.networks.staged import Staged
 def network_of(task: Task, **options: Any) -> Staged:
     """Build the task's network on its device; `options` are the network's own (cnn3: after_conv, before_head)."""
     network = NETWORKS[task.network.name]
-    return network(task.shape, task.classes, width=task.network.width, **options).to(task.device)
+    return network(task.shape, task.outputs, width=task.network.width, **options).to(task.device)
 
 
 class Fit:

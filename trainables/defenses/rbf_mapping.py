@@ -16,6 +16,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, softplus
 
+from trainables.attacks.criteria import CLASSES
 from trainables.defenses.contract import DefenseConfig, NoInference
 from trainables.defenses.fit import Fit, network_of
 from trainables.fitting.batches import Batches
@@ -138,6 +139,7 @@ class RbfMapping:
     Config: ClassVar[type[DefenseConfig]] = RbfMappingConfig
     Inference: ClassVar[type[Frozen]] = NoInference
     views: ClassVar[frozenset[str]] = frozenset({"default"})
+    judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: RbfMappingConfig, task: Task) -> None:
         def block(channels: int) -> tuple[nn.Module, int]:

@@ -1,9 +1,9 @@
-"""Accuracy of a model, clean and under attack, example by example.
+"""What attacks leave of a model's answers, example by example.
 
-An attack by itself meets every example that is classified correctly without it (the mode `per_attack`); the attacks
-of a suite each meet what those before them left (`worst_case`). Exact savings only: misclassified examples are not
-attacked; an example broken at a smaller eps of the same threat stays broken; fooled examples leave the batch; an
-attack that looks for the nearest misclassified image runs once for all eps. Every adversarial image is judged in a
+An attack by itself meets every example that is answered correctly without it (the mode `per_attack`); the attacks
+of a suite each meet what those before them left (`worst_case`). Exact savings only: examples that are broken already
+are not attacked; an example broken at a smaller eps of the same threat stays broken; fooled examples leave the batch;
+an attack that looks for the nearest image that fools runs once for all eps. Every adversarial image is judged in a
 forward pass of its own, after its size and its range were checked.
 """
 
@@ -15,32 +15,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from trainables.attacks import ATTACKS
+from trainables.attacks import ATTACKS, CRITERIA, Goal
 from trainables.attacks.expectation import Expected
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
 from trainables.attacks.spec import AttackSpec
-from trainables.evaluation.clean import Clean, classes, classify
+from trainables.evaluation.clean import Clean, agreed, answers_of
 from trainables.evaluation.outcome import BATCH, Outcome, checked, outcome_of
 from trainables.images import as_float
-from trainables.runtime.modes import frozen
-
-
-def evaluate_attacked(
-    model: nn.Module,
-    view: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    attack: AttackSpec,
-    seed: int,
-    clean: Clean | None = None,
-) -> list[Outcome]:
-    """Attack uint8 images [N, C, H, W] through `view` and judge them by `model`, one Outcome an eps.
-
-    `clean` is `classify(model, images)`, where the caller has it.
-    """
-    return evaluate_suite(model, [(attack, view)], images, labels, seed=seed, clean=clean)
+from trainables.judges import Judge
+from trainables.runtime.modes import held
 
 
 def evaluate_suite(
@@ -49,13 +33,17 @@ def evaluate_suite(
     images: Tensor,
     labels: Tensor,
     *,
+    judge: Judge,
     seed: int,
     clean: Clean | None = None,
 ) -> list[Outcome]:
-    """Attack with one threat after the other, each through its view; all share a norm and a grid of eps."""
-    clean = clean or classify(model, images)
-    with frozen(model, *(view for _, view in threats)):
-        field = _Field(model, images, labels, clean, seed)
+    """Attack uint8 images [N, C, H, W] with one threat after the other, each through its view; one Outcome an eps.
+
+    All threats share a norm and a grid of eps. `clean` is `answers_of(model, images, judge)`, where the caller has it.
+    """
+    clean = clean or answers_of(model, images, judge)
+    with held(model, *(view for _, view in threats)):
+        field = _Field(model, images, labels, judge, clean, seed)
         armed = [_arm(field, attack, view) for attack, view in threats]
         outcomes = []
         for eps in threats[0][0].eps:
@@ -63,37 +51,43 @@ def evaluate_suite(
             for strike in armed:
                 strike(eps)
             outcomes.append(
-                outcome_of(eps, field.prediction, labels, field.distance, start, queries=field.queries - before)
+                outcome_of(eps, field.prediction, labels, field.distance, judge, start, queries=field.queries - before)
             )
     return outcomes
 
 
 class _Field:
-    """Where a model's examples stand: the prediction [N] of each and the size [N] of its perturbation."""
+    """What a model predicts of each example by now [N, ...], and the size [N] of the perturbation that led to it."""
 
-    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, clean: Clean, seed: int) -> None:
-        self.model, self.images, self.labels, self.draws, self.seed = model, images, labels, clean.draws, seed
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, judge: Judge, clean: Clean, seed: int) -> None:
+        self.model, self.images, self.labels = model, images, labels
+        self.judge, self.draws, self.seed = judge, clean.draws, seed
         self.prediction = clean.prediction.clone()
         self.distance = torch.zeros(len(labels), device=labels.device)
         self.queries = 0
 
     def standing(self) -> tuple[Tensor, ...]:
         """Return the indices of the examples not broken yet, a batch at a time."""
-        indices = (self.prediction == self.labels).nonzero().flatten()
+        indices = (~self.broken(self.prediction)).nonzero().flatten()
         return indices.split(BATCH) if len(indices) else ()
+
+    def broken(self, prediction: Tensor) -> Tensor:
+        """Return whether each of the predictions [N, ...] is broken."""
+        return self.judge.broken(prediction, self.labels)
 
     def attacked(self, batch: Tensor, attack: AttackSpec, view: nn.Module, eps: float) -> tuple[Tensor, ...]:
         """Attack the examples at `batch` [B]; return their images, the model's predictions and the sizes."""
         origin, labels = as_float(self.images[batch]), self.labels[batch]
         counted = _Counted(view)
-        found = run(counted, origin, labels, batch, attack, eps=eps, seed=self.seed, stop_early=True)
+        goal = Goal(CRITERIA[attack.loss], self.judge)
+        found = attack_batch(counted, origin, labels, batch, attack, goal, eps=eps, seed=self.seed, stop_early=True)
         self.queries += counted.images
         size = _checked_size(found - origin, found, attack, eps)
-        return classes(self.model, found, self.draws), size
+        return agreed(self.model, found, self.judge, self.draws), size
 
 
 def _arm(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float], None]:
-    """Return what breaks the field's standing examples by an attack, told an eps."""
+    """Return a function of eps that attacks every example still standing."""
     return _once(field, attack, view) if ATTACKS[attack.name].minimises else _at_each_eps(field, attack, view)
 
 
@@ -109,22 +103,22 @@ def _once(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float
     """Attack what stands when the smallest eps comes; an example is broken at every eps that its image is within."""
     prediction = field.prediction.clone()
     distance = torch.full_like(field.distance, torch.inf)
-    run = False
+    has_run = False
 
     def strike(eps: float) -> None:
-        nonlocal run
-        if not run:
+        nonlocal has_run
+        if not has_run:
             for batch in field.standing():
                 prediction[batch], distance[batch] = field.attacked(batch, attack, view, attack.eps[-1])
-            run = True
-        reached = (field.prediction == field.labels) & (prediction != field.labels) & (distance <= eps)
+            has_run = True
+        reached = ~field.broken(field.prediction) & field.broken(prediction) & (distance <= eps)
         field.prediction[reached], field.distance[reached] = prediction[reached], distance[reached]
 
     return strike
 
 
 class _Counted(nn.Module):
-    """A view that counts the images it classifies."""
+    """A view that counts the images it predicts."""
 
     def __init__(self, view: nn.Module) -> None:
         super().__init__()
@@ -135,12 +129,13 @@ class _Counted(nn.Module):
         return self.view(images)
 
 
-def run(
+def attack_batch(
     view: nn.Module,
     origin: Tensor,
     labels: Tensor,
     indices: Tensor,
     attack: AttackSpec,
+    goal: Goal,
     *,
     eps: float,
     seed: int,
@@ -150,11 +145,12 @@ def run(
     known = ATTACKS[attack.name]
     assert known.craft is not None, "a suite is run attack by attack"
     return known.craft(
-        view if attack.eot_samples == 1 else Expected(view, attack.eot_samples),
+        view if attack.eot_samples == 1 else Expected(view, attack.eot_samples, goal.judge),
         origin,
         labels,
         eps=eps,
         spec=attack,
+        goal=goal,
         noise=Noise(indices, tuple(origin.shape[1:]), seed),
         stop_early=stop_early,
     )

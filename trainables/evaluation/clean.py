@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""What a model makes of images as they are."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from torch import Tensor, nn
 
 from trainables.evaluation.outcome import BATCH, Outcome, outcome_of
 from trainables.images import as_float
-from trainables.runtime.modes import frozen
+from trainables.judges import Judge
+from trainables.runtime.modes import held
 
 DRAWS = 5  # predictions that a stochastic model is judged by
 
 
 @dataclass(frozen=True)
 class Clean:
-    """What a model makes of the images as they are: prediction [N], and the draws by which it is judged.
+    """What a model makes of the images as they are: prediction [N, ...], and the draws by which it is judged.
 
-    One draw, or DRAWS if two passes over the same images differ: then a prediction is the class most of them name,
-    so that a single unlucky draw breaks nothing.
+    One draw, or DRAWS if two passes over the same images differ: then a prediction is what they agree on (the class
+    most of them name), so that a single unlucky draw breaks nothing.
     """
 
     prediction: Tensor
     draws: int
 
 
-def classify(model: nn.Module, images: Tensor) -> Clean:
-    """Classify uint8 images [N, C, H, W] without an attack."""
-    with frozen(model), torch.no_grad():
+def answers_of(model: nn.Module, images: Tensor, judge: Judge) -> Clean:
+    """Predict uint8 images [N, C, H, W] without an attack."""
+    with held(model), torch.no_grad():
         draws = DRAWS if is_stochastic(model, images) else 1
-        return Clean(torch.cat([classes(model, as_float(b), draws) for b in images.split(BATCH)]), draws)
+        return Clean(torch.cat([agreed(model, as_float(b), judge, draws) for b in images.split(BATCH)]), draws)
 
 
 @torch.no_grad()
@@ -41,13 +42,13 @@ def is_stochastic(model: nn.Module, images: Tensor) -> bool:
     return not torch.equal(model(first), model(first))
 
 
-def evaluate_clean(model: nn.Module, images: Tensor, labels: Tensor) -> Outcome:
-    """Classify uint8 images [N, C, H, W] without an attack, as an Outcome at eps 0."""
+def evaluate_clean(model: nn.Module, images: Tensor, labels: Tensor, judge: Judge) -> Outcome:
+    """Predict uint8 images [N, C, H, W] without an attack, as an Outcome at eps 0."""
     start = time.perf_counter()
-    return outcome_of(0.0, classify(model, images).prediction, labels, torch.zeros(len(labels)), start)
+    return outcome_of(0.0, answers_of(model, images, judge).prediction, labels, torch.zeros(len(labels)), judge, start)
 
 
 @torch.no_grad()
-def classes(model: nn.Module, images: Tensor, draws: int) -> Tensor:
-    """Return the class [B] that most of `draws` predictions name."""
-    return torch.stack([model(images).argmax(1) for _ in range(draws)]).mode(dim=0).values
+def agreed(model: nn.Module, images: Tensor, judge: Judge, draws: int) -> Tensor:
+    """Return the prediction [B, ...] for float images that `draws` predictions agree on."""
+    return judge.agree(torch.stack([judge.predict(model(images)) for _ in range(draws)]))

@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import ascend
+from trainables.attacks.criteria import CRITERIA
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import CROSS_ENTROPY, Loss, Objective
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.values import Frozen
 
 Radius = Annotated[float, Field(gt=0, le=1)]
@@ -47,7 +47,7 @@ def perturbed(
     config: AdversarialConfig,
     generator: torch.Generator,
     *,
-    loss: Loss = CROSS_ENTROPY.loss,
+    loss: Callable[[Tensor, Tensor], Tensor] = CRITERIA["cross_entropy"].loss,
     of: Callable[[Tensor], Tensor] | None = None,
     start: Tensor | None = None,
 ) -> Tensor:
@@ -61,14 +61,14 @@ def perturbed(
         noise = torch.rand(images.shape, generator=generator).to(images.device) * 2 - 1
         start = eps * NORMS[config.norm].start(noise)
     one_step = config.attack == "fgsm"
-    with frozen(model):
+    with held(model):
         return ascend(
             of or model,
             images,
             labels,
             eps=eps,
             ball=NORMS[config.norm],
-            objective=Objective(loss),
+            loss=loss,
             steps=1 if one_step else config.steps,
             step=eps if one_step else config.relative_step * eps,
             start=start,

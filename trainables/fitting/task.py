@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Task: what a defense is built for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from trainables.networks.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Task:
-    """What a defense is built for: images of `shape` (C, H, W), classes, network, optimisation, device."""
+    """What a defense is built for: images of `shape` (C, H, W), `outputs` numbers an image, network, optimisation.
+
+    `outputs` is the number of classes where there are classes.
+    """
 
     shape: Shape
-    classes: int
+    outputs: int
     network: NetworkSpec
     optimisation: OptimisationSpec
     epochs: int

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.images import as_float
+from trainables.judges import Judge
 from trainables.measures.features import embeddings
 from trainables.measures.spec import MeasureSpec
 
@@ -21,7 +22,7 @@ class ActivationUnitsSpec(MeasureSpec):
 
 
 def active_units(
-    view: nn.Module, images: Tensor, labels: Tensor, *, spec: ActivationUnitsSpec, seed: int
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: ActivationUnitsSpec, judge: Judge, seed: int
 ) -> dict[str, np.ndarray]:
     """Return `units` of the embedding, `nonzero_units`, which are not 0 for every example, and `pca_dimensions`.
 

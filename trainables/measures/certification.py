@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from trainables.attacks.spec import Eps, check_ascending
 from trainables.errors import InputError
 from trainables.images import as_float
+from trainables.judges import Judge
 from trainables.measures.spec import MeasureSpec
 
 ALONE = 8  # images by which it is seen whether a view classifies each by itself
@@ -42,7 +43,7 @@ class CertificationSpec(MeasureSpec):
 
 
 def certify(
-    view: nn.Module, images: Tensor, labels: Tensor, *, spec: CertificationSpec, seed: int
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: CertificationSpec, judge: Judge, seed: int
 ) -> dict[str, np.ndarray]:
     """Run CERTIFY and PREDICT on each example; return for each [N]:
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainables.errors import InputError
 from trainables.images import as_float
+from trainables.judges import Judge
 from trainables.measures.features import embeddings
 from trainables.measures.spec import MeasureSpec
 
@@ -24,7 +25,7 @@ class ClusteringSpec(MeasureSpec):
 
 
 def cluster_scores(
-    view: nn.Module, images: Tensor, labels: Tensor, *, spec: ClusteringSpec, seed: int
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: ClusteringSpec, judge: Judge, seed: int
 ) -> dict[str, np.ndarray]:
     """Return `silhouette` and `calinski_harabasz` of the clusters, and how far clusters and labels agree:
     `mutual_information`, `homogeneity` and `completeness`.

@@ -12,6 +12,7 @@ from trainables.attacks.registry import attack_spec
 from trainables.attacks.spec import AttackSpec
 from trainables.evaluation.transferred import craft
 from trainables.images import as_float
+from trainables.judges import Judge
 from trainables.measures.features import embeddings
 from trainables.measures.spec import MeasureSpec
 
@@ -39,13 +40,13 @@ class EmbeddingSensitivitySpec(MeasureSpec):
 
 
 def sensitivity(
-    view: nn.Module, images: Tensor, labels: Tensor, *, spec: EmbeddingSensitivitySpec, seed: int
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: EmbeddingSensitivitySpec, judge: Judge, seed: int
 ) -> dict[str, np.ndarray]:
     """Return `change_at_<eps>` [N], |E(x') - E(x)| / |E(x)| in L2; every example is attacked to the end.
 
     It is infinite where E(x) is 0 and E(x') is not. The draws of a stochastic view differ, which counts as change.
     """
-    crafted = craft(view, images, labels, attack=spec.attack, seed=seed)
+    crafted = craft(view, images, labels, attack=spec.attack, judge=judge, seed=seed)
     clean = embeddings(view, as_float(images)).double()
     values = {}
     for eps, attacked in crafted.items():

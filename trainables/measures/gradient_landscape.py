@@ -10,9 +10,10 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.attacks.spec import check_joint
+from trainables.attacks.criteria import check_reads
 from trainables.evaluation.outcome import BATCH
 from trainables.images import as_float
+from trainables.judges import Judge
 from trainables.measures.spec import MeasureSpec
 
 
@@ -23,12 +24,12 @@ class GradientLandscapeSpec(MeasureSpec):
 
     @model_validator(mode="after")
     def _of_logits(self) -> GradientLandscapeSpec:
-        check_joint("cross_entropy", self.view)
+        check_reads("cross_entropy", self.view)
         return self
 
 
 def landscape(
-    view: nn.Module, images: Tensor, labels: Tensor, *, spec: GradientLandscapeSpec, seed: int
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: GradientLandscapeSpec, judge: Judge, seed: int
 ) -> dict[str, np.ndarray]:
     """Return `log_gradient` [K, K]: log10 of the mean L2 norm of d CE(f(x), j) / dx over the examples x of class i.
 

@@ -9,14 +9,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 from torch import Tensor, nn
 
-from trainables.attacks.objectives import OBJECTIVES, Objective
-from trainables.attacks.spec import Loss, check_joint
-from trainables.evaluation.attacked import as_float
+from trainables.attacks.criteria import CRITERIA, Criterion, check_reads
 from trainables.evaluation.clean import is_stochastic
 from trainables.evaluation.outcome import BATCH
+from trainables.images import as_float
+from trainables.judges import Judge
 from trainables.measures.spec import MeasureSpec
 
 TINY = 1e-300  # float64
@@ -31,18 +31,23 @@ class GradientsSpec(MeasureSpec):
     """
 
     name: Literal["gradients"] = "gradients"
-    loss: Loss = Field("cross_entropy", description="as an attack's")
+    loss: str = Field("cross_entropy", description="the criterion whose gradient is measured, as an attack's")
     draws: int = Field(5, ge=2, description="gradients of a stochastic view; another has one")
     vanishing_below: PositiveFloat = Field(1e-8, description="of the entry of largest absolute value")
 
+    @field_validator("loss")
+    @classmethod
+    def _known_criterion(cls, value: str) -> str:
+        return CRITERIA.checked(value)
+
     @model_validator(mode="after")
-    def _joint_loss_of_its_view(self) -> GradientsSpec:
-        check_joint(self.loss, self.view)
+    def _criterion_of_its_view(self) -> GradientsSpec:
+        check_reads(self.loss, self.view)
         return self
 
 
 def loss_gradients(
-    view: nn.Module, images: Tensor, labels: Tensor, *, spec: GradientsSpec, seed: int
+    view: nn.Module, images: Tensor, labels: Tensor, *, spec: GradientsSpec, judge: Judge, seed: int
 ) -> dict[str, np.ndarray]:
     """Return for each example [N] the gradient's `l2_norm` and `linf_norm`, both the mean over draws, and:
 
@@ -57,9 +62,9 @@ def loss_gradients(
 
 
 def _batch(view: nn.Module, images: Tensor, labels: Tensor, spec: GradientsSpec, draws: int) -> dict[str, np.ndarray]:
-    objective = OBJECTIVES[spec.loss]
+    criterion = CRITERIA[spec.loss]
     # float64 from here on: squares of small entries would underflow.
-    each = [_gradient(view, images, labels, objective).double().flatten(1) for _ in range(draws)]
+    each = [_gradient(view, images, labels, criterion).double().flatten(1) for _ in range(draws)]
     l2 = torch.stack([g.norm(dim=1) for g in each])  # [draws, B]
     linf = torch.stack([g.abs().amax(1) for g in each])
     values = {
@@ -73,10 +78,10 @@ def _batch(view: nn.Module, images: Tensor, labels: Tensor, spec: GradientsSpec,
     return {name: value.cpu().numpy() for name, value in values.items()}
 
 
-def _gradient(view: nn.Module, images: Tensor, labels: Tensor, objective: Objective) -> Tensor:
+def _gradient(view: nn.Module, images: Tensor, labels: Tensor, criterion: Criterion) -> Tensor:
     """Return the gradient [B, C, H, W] of the batch's summed loss: what an attack of this batch would follow."""
     images = images.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(objective.loss(view(images), labels).sum(), images)
+    (gradient,) = torch.autograd.grad(criterion.loss(view(images), labels).sum(), images)
     return gradient
 
 

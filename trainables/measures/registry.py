@@ -1,19 +1,40 @@
-"""TODO: one line."""
+"""Measures by name, and what a measure offers."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
+
+from trainables.attacks.criteria import CLASSES
 from trainables.errors import InputError
 from trainables.measures.spec import MeasureSpec
-from trainables.registry import _from_registry
+from trainables.registry import Registry
 
-MEASURES: dict[str, Any] = {}  # filled by `trainables.measures`
+Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure's settings and `of(view, images, labels, *, spec, judge, seed) -> Values`.
+
+    `of` meets uint8 images [N, C, H, W], labels [N, ...] and a view that is held still. A value is a number (shape ()),
+    a number for each example (float [N]), a yes or no for each example (bool [N]) or a matrix. What it draws comes
+    from `seed` or from the global RNG. `judges` names the judges whose kind of answer it is for (None: any).
+    """
+
+    Spec: type[MeasureSpec]
+    of: Callable[..., Values]
+    judges: frozenset[str] | None = CLASSES
+
+
+MEASURES: Registry[Measure] = Registry("measure", "measures", config_of=lambda measure: measure.Spec)
 
 
 def measure_spec(value: object) -> MeasureSpec:
     """Build the MeasureSpec subclass that `value["name"]` asks for; raise InputError for an unknown name."""
-    built = _from_registry("measure", value, {name: measure.Spec for name, measure in MEASURES.items()})
+    built = MEASURES.build(value)
     if not isinstance(built, MeasureSpec):
         raise InputError(f"a measure must be a mapping with a name, got {value!r}")
     return built

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""NetworkSpec: which network, and how wide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Holding a model still while it is evaluated or attacked, and putting back what was changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 @contextmanager
-def frozen(*models: nn.Module) -> Iterator[None]:
+def held(*models: nn.Module) -> Iterator[None]:
     """Hold models in evaluation mode without gradients of parameters, and restore both."""
     modes = [(module, module.training) for model in models for module in model.modules()]
     gradients = [(p, p.requires_grad) for model in models for p in model.parameters()]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_up import record_of
 from typer.testing import CliRunner
 
 from orchestrator.commands.cli import app
@@ -18,7 +19,6 @@ from orchestrator.commands.lookup import find_study
 from orchestrator.planning.plan import expand
 from orchestrator.storage.store import Store
 from search_spaces import STUDIES
-from trainables.results import Record
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 COMMANDS = ("studies", "plan", "run", "search", "submit", "report", "show")
@@ -243,7 +243,7 @@ def mistakes(tmp_path_factory):
         store.save_checkpoint(spec, {"x": torch.ones(1)}, [{"epoch": 1}])
     right, nothing = np.ones(4, bool), np.zeros(4)
     evaluation = plan.evaluations[plan.layout["none", "clean", 0]]
-    store.save_records([Record(evaluation, 0.0, right, nothing, nothing, 0.5, 0, {})])
+    store.save_records([record_of(evaluation, 0.0, right, nothing, nothing, 0.5, 0, {})])
     commands = {
         name: [word.format(here=here, shared="") for word in command.split(" ")]
         for name, (command, _) in MISTAKES.items()

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from made_up import record_of
 from rich.console import Console
 
 from orchestrator.commands.listing import entry_view, plan_json, plan_view, studies_table
@@ -11,7 +12,6 @@ from orchestrator.sweeping.remainder import remainder
 from search_spaces import STUDIES
 from search_spaces.study import Study
 from trainables.errors import InputError
-from trainables.results import Record
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 
@@ -138,7 +138,7 @@ def test_a_measures_record_is_shown_with_its_numbers(store, small_plan):
     evaluation = EvaluationSpec(model=next(iter(small_plan.trainings)), measure={"name": "gradients"})
     values = {"linf_norm": np.array([0.5, 0.25, 0.125]), "zero": np.array([True, False, False, False])}
     arrays = np.ones(3, bool), np.zeros(3, int), np.zeros(3)
-    store.save_records([Record(evaluation, 0.0, *arrays, 0.1, 0, {}, values)])
+    store.save_records([record_of(evaluation, 0.0, *arrays, 0.1, 0, {}, values)])
     text = text_of(entry_view(store, evaluation.fingerprint))
     assert ["median", "linf_norm", "0.25"] in rows_of(text)
     assert ["share", "zero", "0.25"] in rows_of(text)

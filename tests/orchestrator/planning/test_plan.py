@@ -170,7 +170,9 @@ def test_rows_that_would_share_a_label_spell_out_their_keys(monkeypatch):
         width: int = 1
 
     monkeypatch.setitem(
-        DEFENSES, "wide", SimpleNamespace(Config=Config, Inference=NoInference, views=frozenset({"default"}))
+        DEFENSES,
+        "wide",
+        SimpleNamespace(Config=Config, Inference=NoInference, views=frozenset({"default"}), judges=None),
     )
     plan = expand(study(WIDTHS, {"defense.width": (8, 9)}, base={"defense": "wide"}))
     assert labels(plan) == ["wide width=4", "wide width=8", "wide defense.width=8", "wide width=9"]

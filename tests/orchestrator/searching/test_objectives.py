@@ -2,12 +2,12 @@ import re
 
 import numpy as np
 import pytest
+from made_up import record_of
 
 from orchestrator.searching.objectives import Objective, judged_by, objectives_of, probe_of, values_of
 from orchestrator.searching.space import search_space
 from search_spaces.study import FloatRange, Study
 from trainables.errors import InputError
-from trainables.results import Record
 
 STUDY = Study(
     name="s",
@@ -43,7 +43,7 @@ def write(store, plan, outcomes):
         evaluation = plan.evaluations[fingerprint]
         store.save_records(
             [
-                Record(
+                record_of(
                     evaluation,
                     eps=eps,
                     correct=np.array([digit == "1" for digit in outcomes[column, eps]]),

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from made_up import record_of
 
 from orchestrator.searching import search as search_module
 from orchestrator.searching.ledger import Options
@@ -16,7 +17,6 @@ from orchestrator.storage.store import Store
 from orchestrator.sweeping import schedule as schedule_module
 from search_spaces.study import FloatRange, IntRange, Study
 from trainables.errors import InputError
-from trainables.results import Record
 from trainables.specs import TrainingSpec
 
 STUDY = Study(
@@ -90,7 +90,7 @@ def write(store, spec):
     draws = np.random.default_rng(int(hashlib.sha256(spec.fingerprint.encode()).hexdigest()[:8], 16))
     store.save_records(
         [
-            Record(spec, e, draws.random(10) < 0.7, np.zeros(10, np.int32), np.zeros(10, np.float32), 0.1, 0, {})
+            record_of(spec, e, draws.random(10) < 0.7, np.zeros(10, np.int32), np.zeros(10, np.float32), 0.1, 0, {})
             for e in grid
         ]
     )
@@ -226,7 +226,7 @@ def test_seeds_are_averaged_over(store):
     for trial in driver.search.ledger.trials():
         assert set(trial.models) == {0, 1}
         plan = next(p for p in driver.begun if set(p.trainings) == set(trial.models.values()))
-        accuracies = [store.load_records(f)[0].accuracy for f in plan.evaluations]
+        accuracies = [store.load_records(f)[0].mean_score for f in plan.evaluations]
         assert trial.values == (pytest.approx(np.mean(accuracies)),)
 
 

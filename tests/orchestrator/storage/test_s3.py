@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from made_up import record_of
 
 from orchestrator.commands.lookup import find_study
 from orchestrator.planning.plan import expand
@@ -27,7 +28,6 @@ from orchestrator.storage.store import KINDS, Store
 from orchestrator.sweeping import sweep
 from orchestrator.sweeping.remainder import remainder
 from trainables.errors import InputError
-from trainables.results import Record
 
 STUDY_FILE = """\
 from search_spaces.study import Study, Transfer
@@ -85,7 +85,7 @@ def fill(plan, store):
     for spec in plan.evaluations.values():
         right, nothing = np.ones(64, bool), np.zeros(64)
         grid = spec.attack.eps if spec.attack else (0.0,)
-        store.save_records([Record(spec, eps, right, nothing, nothing, 0.5, 0, {}) for eps in grid])
+        store.save_records([record_of(spec, eps, right, nothing, nothing, 0.5, 0, {}) for eps in grid])
 
 
 # What goes wrong

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.fs
 import pytest
 import torch
+from made_up import record_of
 
 from orchestrator.storage.store import KINDS, Store
 from trainables.errors import InputError
-from trainables.results import Record
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 SPEC = TrainingSpec.model_validate(
@@ -52,7 +52,7 @@ def assert_same_tensors(found, expected):
 
 def record(eps, *, n=5, evaluation=ATTACKED, **provenance):
     numbers = np.random.default_rng(n)
-    return Record(
+    return record_of(
         evaluation,
         eps,
         correct=numbers.random(n) < 0.5,
@@ -128,7 +128,7 @@ def test_records_are_read_back_example_by_example(any_store):
             column, wanted = getattr(got, name), getattr(expected, name)
             assert column.dtype == wanted.dtype, name
             np.testing.assert_array_equal(column, wanted)
-        assert got.accuracy == expected.correct.sum() / 5
+        assert got.mean_score == expected.correct.sum() / 5
 
 
 VALUES = {
@@ -296,7 +296,9 @@ def rewrite(root, writer, ready):
         value = float(writer * ROUNDS + number)
         store.save_checkpoint(SPEC, {"x": torch.full((SIZE,), value)}, [{"loss": value, "epoch": 1}])
         correct = np.full(SIZE, number % 2 == 0)
-        store.save_records([Record(ATTACKED, value, correct, correct.astype(np.int32), np.zeros(SIZE), value, 3, {})])
+        store.save_records(
+            [record_of(ATTACKED, value, correct, correct.astype(np.int32), np.zeros(SIZE), value, 3, {})]
+        )
 
 
 def test_a_reader_never_sees_half_an_entry_while_two_processes_rewrite_it(store):

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from evaluated import evaluate_attacked
 from torch import nn
 
 from orchestrator.summary.evidence import Evidence, Threat
 from orchestrator.summary.verdict import FAILED, RED_FLAG, verdict_of
 from trainables.attacks.registry import attack_spec
-from trainables.evaluation.attacked import evaluate_attacked
 from trainables.evaluation.clean import evaluate_clean
 from trainables.evaluation.transferred import craft, evaluate_transferred
+from trainables.judges import CLASSIFICATION
 from trainables.measures import MEASURES, measured
 from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun, on_device
@@ -69,12 +70,12 @@ def verdict_on(model, source, digits):
         for outcome in evaluate_attacked(model, model, images, labels, attack=attack, seed=0):
             threats.append(Threat(column, outcome.eps, attack, False, {0: outcome.correct}))
     attack = attack_spec(ATTACKS["pgd"] | {"eps": (0.1, 0.2)})
-    crafted = craft(source, images, labels, attack=attack, seed=0)
-    for outcome in evaluate_transferred(model, crafted, images, labels, attack=attack):
+    crafted = craft(source, images, labels, attack=attack, seed=0, judge=CLASSIFICATION)
+    for outcome in evaluate_transferred(model, crafted, images, labels, attack=attack, judge=CLASSIFICATION):
         threats.append(Threat("transfer", outcome.eps, attack, True, {0: outcome.correct}))
-    clean = evaluate_clean(model, images, labels).correct
+    clean = evaluate_clean(model, images, labels, judge=CLASSIFICATION).correct
     spec = MEASURES["gradients"].Spec()
-    vanishing = measured(model, images, labels, spec=spec, seed=0)["vanishing"]
+    vanishing = measured(model, images, labels, spec=spec, seed=0, judge=CLASSIFICATION)["vanishing"]
     return verdict_of(Evidence(frozenset({"default"}), tuple(threats), {0: clean}, {0: vanishing[np.asarray(clean)]}))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from evaluated import evaluate_attacked
 
 from orchestrator.cluster.resources import Resources
 from orchestrator.commands.status import causes
@@ -17,9 +18,9 @@ from orchestrator.sweeping import sweep, tuner
 from orchestrator.sweeping.remainder import only_failed, remainder
 from search_spaces.study import Study, Transfer
 from trainables.data.datasets import load
-from trainables.evaluation.attacked import evaluate_attacked
 from trainables.evaluation.clean import evaluate_clean
 from trainables.evaluation.transferred import craft, evaluate_transferred
+from trainables.judges import CLASSIFICATION
 from trainables.measures import measured
 from trainables.training import TrainingRun, on_device
 
@@ -111,11 +112,13 @@ def test_a_sweep_gives_what_plain_calls_without_ray_give(finished):
     for fingerprint, spec in plan.evaluations.items():
         model = models[spec.model]
         if spec.source:
-            crafted = craft(models[spec.source], images, labels, attack=spec.attack, seed=spec.seed)
-            expected = evaluate_transferred(model, crafted, images, labels, attack=spec.attack)
+            crafted = craft(
+                models[spec.source], images, labels, attack=spec.attack, seed=spec.seed, judge=CLASSIFICATION
+            )
+            expected = evaluate_transferred(model, crafted, images, labels, attack=spec.attack, judge=CLASSIFICATION)
         elif spec.measure:
-            expected = [evaluate_clean(model, images, labels)]
-            found = measured(model, images, labels, spec=spec.measure, seed=spec.seed)
+            expected = [evaluate_clean(model, images, labels, judge=CLASSIFICATION)]
+            found = measured(model, images, labels, spec=spec.measure, seed=spec.seed, judge=CLASSIFICATION)
             (record,) = store.load_records(fingerprint)
             assert set(record.values) == set(found)
             for name, value in found.items():
@@ -123,7 +126,7 @@ def test_a_sweep_gives_what_plain_calls_without_ray_give(finished):
         elif spec.attack:
             expected = evaluate_attacked(model, model, images, labels, attack=spec.attack, seed=spec.seed)
         else:
-            expected = [evaluate_clean(model, images, labels)]
+            expected = [evaluate_clean(model, images, labels, judge=CLASSIFICATION)]
         for record, outcome in zip(store.load_records(fingerprint), expected, strict=True):
             assert record.eps == outcome.eps
             np.testing.assert_array_equal(record.correct, outcome.correct)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made_up import record_of
 from mlflow import MlflowClient
 
 from orchestrator.planning.plan import expand
@@ -10,7 +11,6 @@ from orchestrator.storage.store import Store
 from orchestrator.tracking.book import Book, Parent, default_uri, parent_of
 from orchestrator.tracking.book import is_current as is_current_of
 from search_spaces.study import Study
-from trainables.results import Record
 
 STUDY = Study(
     name="tracked",
@@ -45,7 +45,7 @@ def fill(plan, store):
         counts = (2, 1) if evaluation.attack else (3,)
         store.save_records(
             [
-                Record(
+                record_of(
                     evaluation,
                     eps=e,
                     correct=np.arange(4) < n,

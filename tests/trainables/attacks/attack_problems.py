@@ -1,6 +1,7 @@
 """An attack run by name, and a problem on which an ascent may step over a boundary and back."""
 
 import torch
+from evaluated import goal_of
 from torch import nn
 
 from trainables.attacks import ATTACKS
@@ -40,4 +41,10 @@ def noise_of(count, shape=(1, 2, 2)):
 def craft(name, model, images, labels, *, eps, noise=None, stop_early=False, **settings):
     attack = attack_spec({"name": name, "eps": [eps]} | settings)
     noise = noise or noise_of(len(images), tuple(images.shape[1:]))
-    return ATTACKS[name].craft(model, images, labels, eps=eps, spec=attack, noise=noise, stop_early=stop_early).detach()
+    return (
+        ATTACKS[name]
+        .craft(
+            model, images, labels, eps=eps, spec=attack, goal=goal_of(attack.loss), noise=noise, stop_early=stop_early
+        )
+        .detach()
+    )

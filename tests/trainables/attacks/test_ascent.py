@@ -3,13 +3,15 @@ import functools
 import pytest
 import torch
 from attack_problems import Watched, craft, noise_of, wave_problem
+from evaluated import goal_of
 from torch import nn
 
 from trainables.attacks.ascent import ascend, best_of
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import CROSS_ENTROPY
 
 every_norm = pytest.mark.parametrize("norm", NORMS)
+
+LOSS = goal_of().loss
 
 
 def test_the_box_is_respected_and_the_rest_of_the_step_kept():
@@ -54,12 +56,12 @@ def test_the_iterates_follow_the_formula(norm):
     """x <- clip(x0 + P(x + step steepest(g) - x0)), written out for one example at a time."""
     model, images, labels = wave_problem(6)
     ball = NORMS[norm]
-    found = ascend(model, images, labels, eps=0.15, ball=ball, objective=CROSS_ENTROPY, steps=4, step=0.06)
+    found = ascend(model, images, labels, eps=0.15, ball=ball, loss=LOSS, steps=4, step=0.06)
     for i in range(6):
         x0 = x = images[i : i + 1]
         for _ in range(4):
             x = x.clone().requires_grad_()
-            CROSS_ENTROPY.loss(model(x), labels[i : i + 1]).sum().backward()
+            LOSS(model(x), labels[i : i + 1]).sum().backward()
             x = (x0 + ball.project(x.detach() + 0.06 * ball.steepest(x.grad) - x0, 0.15)).clamp(0, 1)
         torch.testing.assert_close(found[i : i + 1], x)
 
@@ -68,10 +70,10 @@ def test_the_iterates_follow_the_formula(norm):
 def test_stopping_early_breaks_whatever_any_step_but_the_last_or_the_end_breaks(norm):
     model, images, labels = wave_problem()
     step = {"linf": 0.04, "l2": 0.08, "l1": 0.16}[norm]  # moves the sum of 4 pixels by .16, two thirds of a period
-    ball, objective = NORMS[norm], CROSS_ENTROPY
-    run = functools.partial(ascend, model, images, labels, eps=3 * step, ball=ball, objective=objective, step=step)
+    ball = NORMS[norm]
+    run = functools.partial(ascend, model, images, labels, eps=3 * step, ball=ball, loss=LOSS, step=step)
     broken = {steps: model(run(steps=steps)).argmax(1) != labels for steps in range(1, 9)}
-    early = model(run(steps=8, stop_early=True)).argmax(1) != labels
+    early = model(run(steps=8, fooled=goal_of().fooled)).argmax(1) != labels
     assert torch.equal(early, torch.stack(list(broken.values())).any(0))
     assert early.sum() > broken[8].sum()  # the wave is there to make a difference
 
@@ -81,9 +83,7 @@ def test_stopping_early_keeps_the_first_point_that_fools():
     model, images, labels = wave_problem(6)
     labels[2] = 1 - labels[2]
     ball = NORMS["linf"]
-    found = ascend(
-        model, images, labels, eps=0.1, ball=ball, objective=CROSS_ENTROPY, steps=3, step=0.05, stop_early=True
-    )
+    found = ascend(model, images, labels, eps=0.1, ball=ball, loss=LOSS, steps=3, step=0.05, fooled=goal_of().fooled)
     assert torch.equal(found[2], images[2])
     assert not torch.equal(found[1], images[1])
 
@@ -113,11 +113,11 @@ def test_the_best_attempt_is_the_first_that_fools_or_the_one_of_highest_loss(sto
         images,
         labels,
         noise_of(40),
-        objective=CROSS_ENTROPY,
+        goal=goal_of(),
         stop_early=stop_early,
     )
     fooled = torch.stack([model(place).argmax(1) != labels for place in places])
-    score = torch.stack([CROSS_ENTROPY.loss(model(place), labels) for place in places])
+    score = torch.stack([LOSS(model(place), labels) for place in places])
     expected = torch.where(fooled, torch.inf, score).argmax(0)  # the first of several that fool
     assert torch.equal(best, places[expected, torch.arange(40)])
     assert 0 < fooled.any(0).sum() < 40
@@ -135,7 +135,7 @@ def test_an_only_attempt_is_not_judged():
         images,
         labels,
         noise_of(3),
-        objective=CROSS_ENTROPY,
+        goal=goal_of(),
         stop_early=True,
     )
     assert torch.equal(best, images + 0.1)

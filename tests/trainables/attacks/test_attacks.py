@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
+from evaluated import evaluate_attacked, goal_of
 from torch import nn
 
 from trainables.attacks import ATTACKS
@@ -12,10 +13,10 @@ from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
 from trainables.attacks.registry import attack_spec
 from trainables.attacks.spec import AttackSpec
-from trainables.evaluation.attacked import evaluate_attacked
 from trainables.evaluation.clean import evaluate_clean
 from trainables.evaluation.transferred import craft
-from trainables.runtime.modes import frozen
+from trainables.judges import CLASSIFICATION
+from trainables.runtime.modes import held
 
 EPS = {"linf": (0.05, 0.15, 0.3), "l2": (0.5, 1.5, 3.0), "l1": (5.0, 15.0, 40.0)}
 
@@ -93,13 +94,14 @@ def test_it_stays_inside_the_ball_and_the_box_and_changes_nothing_else(name, nor
     images, labels = examples[0] / 255, examples[1]
     before = images.clone()
     for eps in EPS[norm][-1:] if ATTACKS[name].minimises else EPS[norm]:
-        with frozen(cnn):
+        with held(cnn):
             found = ATTACKS[name].craft(
                 cnn,
                 images,
                 labels,
                 eps=eps,
                 spec=spec(name, norm),
+                goal=goal_of(spec(name, norm).loss),
                 noise=Noise(torch.arange(48), (1, 28, 28), seed=0),
                 stop_early=stop_early,
             )
@@ -176,7 +178,7 @@ def test_a_model_without_gradients_is_attacked_without_an_error(name, norm, cnn,
     """Zero gradients move nothing: only a start could, and within .05 of a black or white pixel none rounds away."""
     images = (examples[0] > 127).to(torch.uint8) * 255
     masked = Rounding(cnn)
-    clean = evaluate_clean(masked, images, examples[1])
+    clean = evaluate_clean(masked, images, examples[1], judge=CLASSIFICATION)
     assert clean.correct.mean() > 0.5
     for outcome in evaluate_attacked(masked, masked, images, examples[1], attack=spec(name, norm, (0.05,)), seed=0):
         assert (outcome.correct == clean.correct).all()
@@ -186,7 +188,7 @@ def test_a_model_without_gradients_is_attacked_without_an_error(name, norm, cnn,
 def test_no_parameter_is_left_with_a_gradient(name, norm, cnn, examples):
     model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
     evaluate_attacked(model, model, *examples, attack=spec(name, norm), seed=0)
-    craft(model, *examples, attack=spec(name, norm), seed=0)
+    craft(model, *examples, attack=spec(name, norm), seed=0, judge=CLASSIFICATION)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 import torch
+from evaluated import evaluate_attacked, goal_of
 from torch import nn
 
 from trainables.attacks import ATTACKS
@@ -13,8 +14,8 @@ from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
 from trainables.attacks.registry import attack_spec
 from trainables.errors import InputError
-from trainables.evaluation.attacked import as_float, evaluate_attacked
-from trainables.runtime.modes import frozen
+from trainables.images import as_float
+from trainables.runtime.modes import held
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +138,7 @@ def by_the_library(model, images, labels, component, norm):
     library.apgd_targeted.n_target_classes = library.fab.n_target_classes = 1
     library.apgd.use_largereps = library.apgd_targeted.use_largereps = norm == "l1"
     library.apgd.logger = library.apgd_targeted.logger = library.logger
-    with frozen(model), torch.random.fork_rng():
+    with held(model), torch.random.fork_rng():
         found, _ = library.run_standard_evaluation(as_float(images), labels)
         return model(found).argmax(1) != labels
 
@@ -256,6 +257,7 @@ def test_what_is_misclassified_already_is_not_attacked(linear):
         1 - linear.labels,
         eps=0.1,
         spec=spec(),
+        goal=goal_of(),
         noise=Noise(torch.arange(8), (1, 6, 6), seed=0),
         stop_early=False,
     )

@@ -2,12 +2,13 @@ import importlib
 
 import pytest
 import torch
+from evaluated import goal_of
 from torch import nn
 
+from trainables.attacks.criteria import margin
 from trainables.attacks.cw import CwSpec, cw
 from trainables.attacks.noise import Noise
-from trainables.attacks.objectives import margin
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 MODULE = importlib.import_module("trainables.attacks.cw")  # the package exports the function under the same name
 
@@ -37,8 +38,8 @@ def examples(digits):
 def search(view, images, labels, **settings):
     noise = Noise(torch.arange(len(images)), tuple(images.shape[1:]), seed=0)
     spec = CwSpec(eps=(0.1,), **settings)
-    with frozen(view):
-        return cw(view, images, labels, eps=0.1, spec=spec, noise=noise, stop_early=True)
+    with held(view):
+        return cw(view, images, labels, eps=0.1, spec=spec, goal=goal_of(), noise=noise, stop_early=True)
 
 
 def test_a_fixed_c_is_adam_on_the_papers_objective(cnn, examples):

@@ -1,6 +1,7 @@
 import math
 
 import torch
+from evaluated import goal_of
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -11,7 +12,7 @@ from trainables.attacks.noise import Noise
 def search(view, images, labels, *, seed=0, **settings):
     noise = Noise(torch.arange(len(images)), tuple(images.shape[1:]), seed)
     spec = DdnSpec(eps=(0.1,), **settings)
-    return ddn(view, images, labels, eps=0.1, spec=spec, noise=noise, stop_early=True)
+    return ddn(view, images, labels, eps=0.1, spec=spec, goal=goal_of(), noise=noise, stop_early=True)
 
 
 def test_the_iterates_follow_the_algorithm(linear):

@@ -1,17 +1,18 @@
 import pytest
 import torch
+from evaluated import goal_of
 from torch import nn
 
 from trainables.attacks.deepfool import DeepFoolSpec, deepfool
 from trainables.attacks.noise import Noise
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 
 def search(view, images, labels, **settings):
     noise = Noise(torch.arange(len(images)), tuple(images.shape[1:]), seed=0)
     spec = DeepFoolSpec(eps=(0.1,), **settings)
-    with frozen(view):
-        return deepfool(view, images, labels, eps=0.1, spec=spec, noise=noise, stop_early=True)
+    with held(view):
+        return deepfool(view, images, labels, eps=0.1, spec=spec, goal=goal_of(), noise=noise, stop_early=True)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import torch
 from torch import nn
 
 from trainables.attacks.expectation import Expected
+from trainables.judges import CLASSIFICATION
 
 
 class Noisy(nn.Module):
@@ -22,7 +23,7 @@ def draws(count, images):
 
 def test_it_is_the_log_of_the_mean_softmax_over_the_draws():
     torch.manual_seed(5)
-    torch.testing.assert_close(Expected(Noisy(), 7)(IMAGES).exp(), draws(7, IMAGES).mean(0))
+    torch.testing.assert_close(Expected(Noisy(), 7, CLASSIFICATION)(IMAGES).exp(), draws(7, IMAGES).mean(0))
 
 
 def test_its_gradient_is_that_of_the_mean_over_the_same_draws():
@@ -30,10 +31,10 @@ def test_its_gradient_is_that_of_the_mean_over_the_same_draws():
     images, again = (IMAGES.clone().requires_grad_() for _ in range(2))
     draws(7, images).mean(0).log()[:, 0].sum().backward()
     torch.manual_seed(5)
-    Expected(Noisy(), 7)(again)[:, 0].sum().backward()
+    Expected(Noisy(), 7, CLASSIFICATION)(again)[:, 0].sum().backward()
     torch.testing.assert_close(again.grad, images.grad)
 
 
 def test_of_a_deterministic_view_it_is_the_log_softmax():
     view = nn.Flatten()
-    torch.testing.assert_close(Expected(view, 3)(IMAGES), view(IMAGES).log_softmax(1))
+    torch.testing.assert_close(Expected(view, 3, CLASSIFICATION)(IMAGES), view(IMAGES).log_softmax(1))

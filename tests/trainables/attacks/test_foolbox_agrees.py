@@ -7,10 +7,10 @@ and there falls to one of the two only: McNemar's exact test on the examples tha
 import numpy as np
 import pytest
 import torch
+from evaluated import evaluate_attacked
 from scipy import stats
 
 from trainables.attacks.registry import attack_spec
-from trainables.evaluation.attacked import evaluate_attacked
 
 pytestmark = pytest.mark.slow
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 from attack_problems import craft, wave_problem
+from evaluated import goal_of
 
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import CROSS_ENTROPY
 
 
 @pytest.mark.parametrize("stop_early", [False, True], ids=["to the end", "stopping early"])
@@ -21,7 +21,7 @@ def test_the_iterates_follow_the_formula(norm, stop_early):
                 left += 1
                 break
             x = x.clone().requires_grad_()
-            CROSS_ENTROPY.loss(model(x), labels[i : i + 1]).sum().backward()
+            goal_of().loss(model(x), labels[i : i + 1]).sum().backward()
             momentum = 0.7 * momentum + x.grad / x.grad.abs().sum()
             x = (x0 + ball.project(x.detach() + 0.12 / 5 * ball.steepest(momentum) - x0, 0.12)).clamp(0, 1)
         torch.testing.assert_close(found[i : i + 1], x)

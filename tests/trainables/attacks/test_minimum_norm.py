@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from evaluated import goal_of
 from torch import nn
 
 from trainables.attacks import ATTACKS
@@ -9,8 +10,8 @@ from trainables.attacks.norms import NORMS
 from trainables.attacks.registry import attack_spec
 from trainables.attacks.through_foolbox import foolbox
 from trainables.errors import InputError
-from trainables.evaluation.attacked import run
-from trainables.runtime.modes import frozen
+from trainables.evaluation.attacked import attack_batch
+from trainables.runtime.modes import held
 
 # name, norm, settings, and how much farther than the nearest point of the boundary it may end on a linear model
 CLOSED_FORM = [
@@ -60,8 +61,10 @@ def digit(digits):
 def attacked(name, view, images, labels, *, indices=None, **settings):
     attack = attack_spec({"name": name, "eps": [0.1]} | settings)
     indices = torch.arange(len(images)) if indices is None else indices
-    with frozen(view):
-        return run(view, images, labels, indices, attack, eps=0.1, seed=0, stop_early=True)
+    with held(view):
+        return attack_batch(
+            view, images, labels, indices, attack, goal_of(attack.loss), eps=0.1, seed=0, stop_early=True
+        )
 
 
 @closed_form
@@ -81,7 +84,7 @@ def test_on_a_linear_model_it_finds_the_nearest_point_of_the_boundary(
 def test_it_comes_as_near_as_foolboxs(name, norm, settings, peer, peer_settings, tolerance, cnn, digit):
     images, labels = digit
     found = attacked(name, cnn, images, labels, norm=norm, **settings)
-    with frozen(cnn):
+    with held(cnn):
         theirs = getattr(foolbox().attacks, peer)(**peer_settings).run(
             foolbox().PyTorchModel(cnn, bounds=(0, 1), device="cpu"), images, labels
         )

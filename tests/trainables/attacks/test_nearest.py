@@ -1,4 +1,5 @@
 import torch
+from evaluated import goal_of
 
 from trainables.attacks.nearest import Nearest, nearest_by
 from trainables.attacks.noise import Noise
@@ -14,13 +15,15 @@ def first_pixel(images):
 def attacked(labels, search):
     images = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]).reshape(4, 1, 1, 2)
     attack = nearest_by(search)
-    return images, attack(first_pixel, images, torch.tensor(labels), eps=0.1, spec=None, noise=NOISE, stop_early=True)
+    return images, attack(
+        first_pixel, images, torch.tensor(labels), eps=0.1, spec=None, goal=goal_of(), noise=NOISE, stop_early=True
+    )
 
 
 def test_only_what_the_view_gets_right_is_searched_and_the_rest_comes_back_as_it_is():
     seen = []
 
-    def search(view, images, labels, *, spec, noise):
+    def search(view, images, labels, *, spec, goal, noise):
         seen.append((images, labels, noise.indices.tolist()))
         return images / 2
 

@@ -3,10 +3,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 from attack_problems import Watched, craft, noise_of, wave_problem
+from evaluated import goal_of
 
 from trainables.attacks.noise import Noise
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import CROSS_ENTROPY
 
 every_norm = pytest.mark.parametrize("norm", NORMS)
 
@@ -39,7 +39,7 @@ def test_restarts_keep_the_best_of_their_runs(norm, stop_early):
     noises = [Shifted(torch.arange(40), (1, 2, 2), seed=0, first=restart) for restart in range(4)]
     runs = [craft("pgd", model, images, labels, noise=noise, **settings) for noise in noises]
     scores = [
-        torch.where(model(run).argmax(1) != labels, torch.inf, CROSS_ENTROPY.loss(model(run), labels)) for run in runs
+        torch.where(model(run).argmax(1) != labels, torch.inf, goal_of().loss(model(run), labels)) for run in runs
     ]
     best = torch.stack(scores).argmax(0)
     assert torch.equal(found, torch.stack(runs)[best, torch.arange(40)])

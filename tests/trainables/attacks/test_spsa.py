@@ -3,10 +3,11 @@ import sys
 import pytest
 import torch
 from attack_problems import Watched, craft, noise_of, wave_problem
+from evaluated import goal_of
 from torch import nn
 
 import trainables.attacks.spsa  # noqa: F401, its name in the package is that of the attack
-from trainables.attacks.objectives import OBJECTIVES
+from trainables.attacks.criteria import CRITERIA
 from trainables.attacks.registry import attack_spec
 
 spsa = sys.modules["trainables.attacks.spsa"]
@@ -15,14 +16,14 @@ spsa = sys.modules["trainables.attacks.spsa"]
 def estimate(model, images, labels, *, pairs, loss="margin", delta=0.01):
     attack = attack_spec({"name": "spsa", "eps": [0.1], "pairs": pairs, "loss": loss, "delta": delta})
     noise = noise_of(len(images), tuple(images.shape[1:]))
-    return spsa._estimate(model, images, labels, OBJECTIVES[loss], noise, stream=1, spec=attack)
+    return spsa._estimate(model, images, labels, goal_of(loss), noise, stream=1, spec=attack)
 
 
 @pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
 def test_the_estimate_is_the_mean_of_differences_along_signs(loss):
     model, images, labels = wave_problem(3)
     found = estimate(model, images, labels, pairs=5, loss=loss, delta=0.02)
-    function = OBJECTIVES[loss].loss
+    function = CRITERIA[loss].loss
     for i, signs in enumerate(noise_of(3).signs(1, 5)):
         expected = torch.zeros(1, 2, 2)
         for v in signs:

@@ -66,7 +66,7 @@ def same(a: Splits, b: Splits) -> bool:
 
 
 def test_digits_are_28x28_grey_bytes_of_ten_classes(digits):
-    assert (digits.shape, digits.classes) == ((1, 28, 28), 10)
+    assert (digits.shape, digits.outputs) == ((1, 28, 28), 10)
     for part in (digits.train, digits.validation, digits.test):
         assert part.pixels.dtype == np.uint8
         assert part.labels.dtype == np.int64
@@ -92,7 +92,7 @@ def test_training_examples_leave_validation_and_test_as_they_are(digits):
     fewer = load(DatasetSpec(train_examples=100))
     assert np.array_equal(fewer.train.pixels, digits.train.pixels[:100])
     assert rows(fewer.validation, fewer.test) == rows(digits.validation, digits.test)
-    assert fewer.classes == 10
+    assert fewer.outputs == 10
 
 
 def test_more_training_examples_than_there_are_means_all(digits):
@@ -140,7 +140,7 @@ def test_parquet_pixels_come_back_exactly(tmp_path, shape, channels):
         return pixels.reshape(len(pixels), 6, 5, channels).transpose(0, 3, 1, 2)
 
     assert splits.shape == (channels, 6, 5)
-    assert splits.classes == 10
+    assert splits.outputs == 10
     assert np.array_equal(splits.test.pixels, planar(test))
     assert splits.test.labels.tolist() == [3, 2, 1, 0]
     assert rows(splits.train, splits.validation) == rows(Images(planar(train), np.arange(10)))
@@ -278,7 +278,7 @@ def test_images_that_make_no_dataset_are_refused(tmp_path, contents, labels, mes
 @pytest.mark.slow
 def test_real_mnist_is_whole(shared_datasets):
     splits = read(shared_datasets / "mnist")
-    assert (splits.shape, splits.classes) == ((1, 28, 28), 10)
+    assert (splits.shape, splits.outputs) == ((1, 28, 28), 10)
     assert len(splits.train) + len(splits.validation) == 60_000
     labels = np.concatenate([splits.train.labels, splits.validation.labels])
     assert np.bincount(labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -345,4 +345,4 @@ def test_a_download_that_fails_says_why_and_names_the_ways_out(tmp_path, monkeyp
 
 def test_an_unknown_dataset_names_the_nearest():
     with pytest.raises(InputError, match=r"unknown dataset 'fashionmnist'\. Did you mean 'fashion_mnist'"):
-        data.check_name("fashionmnist")
+        data.dataset_of("fashionmnist")

@@ -15,8 +15,9 @@ from trainables.defenses import DEFENSES
 from trainables.errors import InputError
 from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.batches import Batches
+from trainables.judges import CLASSIFICATION
 from trainables.runtime.failures import DivergedError
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.specs import TrainingSpec
 from trainables.training import TrainingRun, build, on_device
 
@@ -91,7 +92,7 @@ def test_its_config_carries_its_name_and_default_is_a_view(name):
 @every_defense
 def test_it_learns_the_digits(name, trained, digits):
     """Four epochs of width 8 give .88 to .95; chance is .1."""
-    outcome = evaluate_clean(trained(name).defense.model, *on_device(digits.test, CPU))
+    outcome = evaluate_clean(trained(name).defense.model, *on_device(digits.test, CPU), judge=CLASSIFICATION)
     assert outcome.correct.mean() > 0.8
 
 
@@ -175,7 +176,7 @@ def test_the_model_alone_gives_back_its_logits_in_a_new_defense(name, trained, d
     fresh = build(run.spec, digits)
     fresh.model.load_state_dict(stored(run.defense.model.state_dict()))
     images = on_device(digits.test, CPU)[0][:20] / 255
-    with frozen(run.defense.model, fresh.model):
+    with held(run.defense.model, fresh.model):
         assert torch.equal(fresh.model(images), run.defense.model(images))
 
 
@@ -186,7 +187,7 @@ def test_every_view_has_finite_input_gradients_that_do_not_vanish(name, trained,
     for view in sorted(defense.views):
         model = defense.view(view)
         images = (pixels[:64] / 255).requires_grad_()
-        with frozen(model):
+        with held(model):
             (gradient,) = torch.autograd.grad(cross_entropy(model(images), labels[:64], reduction="sum"), images)
         assert gradient.isfinite().all(), view
         size = gradient.flatten(1).norm(dim=1)
@@ -199,7 +200,7 @@ def test_no_sample_looks_across_the_batch_in_evaluation(name, trained, digits):
     images = on_device(digits.test, CPU)[0][:12] / 255
     inference = defense.Inference(**PER_SAMPLE.get(name, {}))
     for model in [defense.view(view, inference) for view in sorted(defense.views)]:
-        with frozen(model), torch.no_grad():
+        with held(model), torch.no_grad():
             alone = torch.cat([model(image[None]) for image in images])
             torch.testing.assert_close(model(images), alone, atol=1e-5, rtol=1e-5)
 
@@ -209,7 +210,7 @@ def test_no_sample_looks_across_the_batch_in_evaluation(name, trained, digits):
 def test_it_is_built_for_the_shape_and_the_classes_of_the_data(name, shape, few):
     pixels = few.train.pixels[:16].repeat(shape[0], 1).repeat(2, 2).repeat(2, 3)[:, :, : shape[1], : shape[2]]
     images = dataclasses.replace(few.train, pixels=pixels, labels=few.train.labels[:16] % 7)
-    splits = dataclasses.replace(few, train=images, classes=7)
+    splits = dataclasses.replace(few, train=images, outputs=7)
     defense = build(spec(name), splits)
     defense.prepare(Batches(*on_device(images, CPU), spec(name).optimisation, torch.Generator()))
     assert defense.model(torch.rand(5, *shape)).shape == (5, 7)
@@ -227,8 +228,8 @@ def test_images_of_another_shape_are_refused(name, shape, few):
     """As a user calls the model, in training, and as an attack calls it."""
     images, expected = torch.rand(shape), rf"images must be \[B, 1, 28, 28\], got \[{', '.join(map(str, shape))}\]"
     for model in models(name, few):
-        for held in (nullcontext(), frozen(model)):
-            with held, pytest.raises(InputError, match=expected):
+        for context in (nullcontext(), held(model)):
+            with context, pytest.raises(InputError, match=expected):
                 model(images)
         with pytest.raises(InputError, match=expected):
             model.train()(images)
@@ -259,9 +260,9 @@ def test_evaluation_of_floats_or_of_images_of_another_shape_is_refused(name, few
     pixels, labels = on_device(few.train, CPU)
     for model in models(name, few):
         with pytest.raises(InputError, match=r"images must be uint8 \[N, C, H, W\] in 0\.\.255, got float32"):
-            evaluate_clean(model, pixels / 255, labels)
+            evaluate_clean(model, pixels / 255, labels, judge=CLASSIFICATION)
         with pytest.raises(InputError, match=r"images must be \[B, 1, 28, 28\], got \[\d+, 1, 28, 20\]"):
-            evaluate_clean(model, pixels[:, :, :, :20], labels)
+            evaluate_clean(model, pixels[:, :, :, :20], labels, judge=CLASSIFICATION)
 
 
 @every_defense
@@ -284,7 +285,7 @@ def test_an_attack_may_leave_0_1_on_its_way(name, trained):
     defense = trained(name).defense
     for view in sorted(defense.views):
         model = defense.view(view)
-        with frozen(model), torch.no_grad():
+        with held(model), torch.no_grad():
             assert model(torch.rand(2, 1, 28, 28) * 1.2 - 0.1).isfinite().all()
 
 

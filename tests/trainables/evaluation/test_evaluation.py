@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from evaluated import evaluate_attacked
 from torch import nn
 
 from trainables.attacks import ATTACKS, Attack
@@ -8,10 +9,11 @@ from trainables.attacks.noise import uniform_noise
 from trainables.attacks.registry import attack_spec
 from trainables.attacks.spec import AttackSpec
 from trainables.errors import InputError
-from trainables.evaluation.attacked import evaluate_attacked, evaluate_suite
-from trainables.evaluation.clean import DRAWS, classify, evaluate_clean
+from trainables.evaluation.attacked import evaluate_suite
+from trainables.evaluation.clean import DRAWS, answers_of, evaluate_clean
 from trainables.evaluation.transferred import craft, evaluate_transferred
-from trainables.runtime.modes import frozen
+from trainables.judges import CLASSIFICATION
+from trainables.runtime.modes import held
 
 PGD = {"name": "pgd", "eps": (0.005, 0.02, 0.05)}
 
@@ -27,10 +29,10 @@ def fake(monkeypatch):
     """Register `perturb(images, labels, eps)`, or a whole `attack`, under the name fake; return its spec."""
 
     def register(perturb=None, eps=(0.1,), attack=None):
-        def perturbing(view, images, labels, *, eps, spec, noise, stop_early):
+        def perturbing(view, images, labels, *, eps, spec, goal, noise, stop_early):
             return perturb(images, labels, eps)
 
-        monkeypatch.setitem(ATTACKS, "fake", Attack(FakeSpec, attack or perturbing, "iterative"))
+        monkeypatch.setitem(ATTACKS.added, "fake", Attack(FakeSpec, attack or perturbing, "iterative"))
         return attack_spec({"name": "fake", "eps": eps})
 
     return register
@@ -54,7 +56,7 @@ def condition(model):
 
 def test_frozen_models_are_in_evaluation_mode_without_gradients():
     model = mixed_model()
-    with frozen(model):
+    with held(model):
         assert condition(model) == ([False] * 5, [False] * 4)
 
 
@@ -62,7 +64,7 @@ def test_frozen_models_are_in_evaluation_mode_without_gradients():
 def test_frozen_restores_each_module_and_each_parameter_even_after_an_error(models):
     model = mixed_model()
     before = condition(model)
-    with pytest.raises(KeyError, match="inside"), frozen(*[model] * models):
+    with pytest.raises(KeyError, match="inside"), held(*[model] * models):
         raise KeyError("inside")
     assert condition(model) == before
 
@@ -77,15 +79,15 @@ def test_an_attack_leaves_the_model_as_it_was(fails, fake, linear):
     model = mixed_model()
     before = condition(model)
     arguments = {"attack": fake(perturb), "seed": 0}
-    labels = evaluate_clean(model, linear.images, linear.labels).prediction
+    labels = evaluate_clean(model, linear.images, linear.labels, judge=CLASSIFICATION).prediction
     if fails:
         with pytest.raises(ArithmeticError, match="broke down"):
             evaluate_attacked(model, model, linear.images, torch.from_numpy(labels), **arguments)
         with pytest.raises(ArithmeticError, match="broke down"):
-            craft(model, linear.images, linear.labels, **arguments)
+            craft(model, linear.images, linear.labels, **arguments, judge=CLASSIFICATION)
     else:
         evaluate_attacked(model, model, linear.images, torch.from_numpy(labels), **arguments)
-        craft(model, linear.images, linear.labels, **arguments)
+        craft(model, linear.images, linear.labels, **arguments, judge=CLASSIFICATION)
     assert condition(model) == before
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -98,7 +100,7 @@ def test_clean_accuracy_is_that_of_the_argmax(size, linear, batches_of):
     batches_of(size)
     labels = linear.labels.clone()
     labels[[1, 4]] = 1 - labels[[1, 4]]
-    outcome = evaluate_clean(linear.model, linear.images, labels)
+    outcome = evaluate_clean(linear.model, linear.images, labels, judge=CLASSIFICATION)
     assert outcome.prediction.tolist() == linear.labels.tolist()
     assert outcome.correct.tolist() == [i not in (1, 4) for i in range(8)]
     assert outcome.eps == 0
@@ -113,7 +115,9 @@ def test_images_are_scaled_to_0_1():
             seen.append(images)
             return images.flatten(1)
 
-    evaluate_clean(Watched(), torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8), torch.tensor([2]))
+    evaluate_clean(
+        Watched(), torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8), torch.tensor([2]), judge=CLASSIFICATION
+    )
     torch.testing.assert_close(seen[0], torch.tensor([[[[0.0, 0.2, 1.0]]]]))
 
 
@@ -187,7 +191,7 @@ def test_transferred_examples_that_leave_their_bounds_are_an_error(perturb, eps,
     attack = fake(lambda images, labels, eps: images, eps=(eps,))
     crafted = {repr(eps): perturb(linear.images / 255, eps)}
     with pytest.raises(RuntimeError, match=f"attack fake left its bounds: .*{message}"):
-        evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+        evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack, judge=CLASSIFICATION)
 
 
 @pytest.mark.parametrize(
@@ -204,17 +208,19 @@ def test_crafted_images_that_are_none_are_refused(change, message, fake, linear)
     attack = fake(lambda images, labels, eps: images, eps=(0.1,))
     crafted = {"0.1": change(linear.images / 255)}
     with pytest.raises(InputError, match=f"images must be {message}"):
-        evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+        evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack, judge=CLASSIFICATION)
 
 
 EVALUATIONS = {
-    "clean": lambda model, images, labels: evaluate_clean(model, images, labels),
+    "clean": lambda model, images, labels: evaluate_clean(model, images, labels, judge=CLASSIFICATION),
     "attacked": lambda model, images, labels: evaluate_attacked(
         model, model, images, labels, attack=attack_spec(PGD), seed=0
     ),
-    "crafted": lambda model, images, labels: craft(model, images, labels, attack=attack_spec(PGD), seed=0),
+    "crafted": lambda model, images, labels: craft(
+        model, images, labels, attack=attack_spec(PGD), seed=0, judge=CLASSIFICATION
+    ),
     "transferred": lambda model, images, labels: evaluate_transferred(
-        model, {}, images, labels, attack=attack_spec(PGD)
+        model, {}, images, labels, attack=attack_spec(PGD), judge=CLASSIFICATION
     ),
 }
 
@@ -251,7 +257,7 @@ def test_outcomes_of_different_eps_share_no_memory(linear):
     assert not np.shares_memory(first.prediction, last.prediction)
 
 
-def to_its_start(view, images, labels, *, eps, spec, noise, stop_early):
+def to_its_start(view, images, labels, *, eps, spec, goal, noise, stop_early):
     """An attack that ends where it starts, after a restart."""
     return images + eps * noise.draw(1)
 
@@ -261,7 +267,7 @@ def test_each_example_has_its_own_start_whatever_its_batch(size, fake, linear, b
     batches_of(size)
     attack = fake(attack=to_its_start, eps=(1e-4,))
     noise = uniform_noise(torch.arange(8), (1, 6, 6), seed=9, stream=1)
-    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=9)
+    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=9, judge=CLASSIFICATION)
     assert torch.equal(crafted["0.0001"], linear.images / 255 + 1e-4 * noise)
 
 
@@ -286,8 +292,10 @@ def test_an_examples_start_does_not_depend_on_which_others_are_attacked(size, fa
 def test_transfer_onto_its_own_linear_source_is_the_white_box_attack(norm, linear):
     """The direction is the same everywhere, so an attack that runs to its end breaks what an early stop breaks."""
     attack = attack_spec({"name": "fgsm", "norm": norm, "eps": linear.grid(norm)})
-    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=0)
-    transferred = evaluate_transferred(linear.model, crafted, linear.images, linear.labels, attack=attack)
+    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=0, judge=CLASSIFICATION)
+    transferred = evaluate_transferred(
+        linear.model, crafted, linear.images, linear.labels, attack=attack, judge=CLASSIFICATION
+    )
     direct = evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=attack, seed=0)
     assert [o.eps for o in transferred] == list(attack.eps)
     for there, here in zip(transferred, direct, strict=True):
@@ -296,7 +304,7 @@ def test_transfer_onto_its_own_linear_source_is_the_white_box_attack(norm, linea
 
 def test_every_example_is_crafted_even_what_the_source_gets_wrong(linear):
     wrong = 1 - linear.labels
-    crafted = craft(linear.model, linear.images, wrong, attack=attack_spec(PGD), seed=0)
+    crafted = craft(linear.model, linear.images, wrong, attack=attack_spec(PGD), seed=0, judge=CLASSIFICATION)
     assert list(crafted) == ["0.005", "0.02", "0.05"]
     for eps, found in crafted.items():
         distance = (found - linear.images / 255).flatten(1).abs().amax(1)
@@ -306,9 +314,9 @@ def test_every_example_is_crafted_even_what_the_source_gets_wrong(linear):
 @pytest.mark.parametrize("size", [1, 3])
 def test_crafting_does_not_depend_on_the_batch_size(size, linear, batches_of):
     arguments = {"attack": attack_spec(PGD), "seed": 0}
-    whole = craft(linear.model, linear.images, linear.labels, **arguments)
+    whole = craft(linear.model, linear.images, linear.labels, **arguments, judge=CLASSIFICATION)
     batches_of(size)
-    parts = craft(linear.model, linear.images, linear.labels, **arguments)
+    parts = craft(linear.model, linear.images, linear.labels, **arguments, judge=CLASSIFICATION)
     for eps in whole:
         torch.testing.assert_close(whole[eps], parts[eps])
 
@@ -316,8 +324,10 @@ def test_crafting_does_not_depend_on_the_batch_size(size, linear, batches_of):
 def test_a_transfer_target_is_judged_only_on_what_it_gets_right_clean(linear):
     """The target answers the opposite of the source: clean all wrong, so broken, and not perturbed."""
     attack = attack_spec(PGD)
-    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=0)
-    for outcome in evaluate_transferred(linear.model, crafted, linear.images, 1 - linear.labels, attack=attack):
+    crafted = craft(linear.model, linear.images, linear.labels, attack=attack, seed=0, judge=CLASSIFICATION)
+    for outcome in evaluate_transferred(
+        linear.model, crafted, linear.images, 1 - linear.labels, attack=attack, judge=CLASSIFICATION
+    ):
         assert not outcome.correct.any()
         assert outcome.distance.tolist() == [0.0] * 8
 
@@ -331,7 +341,7 @@ def nearest(monkeypatch):
     runs = []
 
     def register(linear, eps):
-        def craft(view, images, labels, *, eps, spec, noise, stop_early):
+        def craft(view, images, labels, *, eps, spec, goal, noise, stop_early):
             runs.append(len(images))
             images = images.detach().requires_grad_()
             logits = view(images)
@@ -344,7 +354,7 @@ def nearest(monkeypatch):
             name: str = "nearest"
             norm: str = "l2"
 
-        monkeypatch.setitem(ATTACKS, "nearest", Attack(NearestSpec, craft, "iterative", minimises=True))
+        monkeypatch.setitem(ATTACKS.added, "nearest", Attack(NearestSpec, craft, "iterative", minimises=True))
         return attack_spec({"name": "nearest", "eps": eps})
 
     return register, runs
@@ -363,7 +373,9 @@ def test_one_run_of_a_minimising_attack_gives_the_whole_curve(nearest, linear):
 
 def test_what_a_minimising_attack_crafts_is_drawn_back_into_the_ball(nearest, linear):
     attack = nearest[0](linear, linear.grid("l2")[:2])
-    for eps, found in craft(linear.model, linear.images, linear.labels, attack=attack, seed=0).items():
+    for eps, found in craft(
+        linear.model, linear.images, linear.labels, attack=attack, seed=0, judge=CLASSIFICATION
+    ).items():
         size = (found - linear.images / 255).flatten(1).norm(dim=1)
         expected = torch.minimum(1.001 * linear.nearest["l2"], torch.tensor(float(eps)))
         torch.testing.assert_close(size, expected, rtol=1e-4, atol=0)
@@ -403,7 +415,7 @@ def test_each_attack_of_a_suite_meets_only_what_the_others_left(fake, linear):
     after = fake(perturb, eps=linear.grid("linf")[::4])
     fgsm = attack_spec({"name": "fgsm", "eps": after.eps})
     threats = [(fgsm, linear.model), (after, linear.model)]
-    outcomes = evaluate_suite(linear.model, threats, linear.images, linear.labels, seed=0)
+    outcomes = evaluate_suite(linear.model, threats, linear.images, linear.labels, seed=0, judge=CLASSIFICATION)
     alone = evaluate_attacked(linear.model, linear.model, linear.images, linear.labels, attack=fgsm, seed=0)
     assert seen == [n for n in (int(o.correct.sum()) for o in outcomes) if n]
     assert [o.correct.tolist() for o in outcomes] == [o.correct.tolist() for o in alone]
@@ -427,13 +439,13 @@ class Coin(nn.Module):
 def test_a_stochastic_model_is_judged_by_most_of_its_draws():
     torch.manual_seed(0)
     images = torch.zeros(400, 1, 6, 6, dtype=torch.uint8)
-    clean = classify(Coin(0.8), images)
+    clean = answers_of(Coin(0.8), images, judge=CLASSIFICATION)
     assert clean.draws == DRAWS
     assert clean.prediction.float().mean() > 0.9  # of five draws of .8, most are right .942 of the time
 
 
 def test_a_deterministic_model_is_judged_once(linear):
-    assert classify(linear.model, linear.images).draws == 1
+    assert answers_of(linear.model, linear.images, judge=CLASSIFICATION).draws == 1
 
 
 def test_clean_predictions_that_the_caller_has_are_not_made_again(fake, linear):
@@ -444,7 +456,7 @@ def test_clean_predictions_that_the_caller_has_are_not_made_again(fake, linear):
             passes.append(len(images))
             return linear.model(images)
 
-    clean = classify(linear.model, linear.images)
+    clean = answers_of(linear.model, linear.images, judge=CLASSIFICATION)
     attack = fake(lambda images, labels, eps: images)
     evaluate_attacked(Watched(), linear.model, linear.images, linear.labels, attack=attack, seed=0, clean=clean)
     assert passes == [8]

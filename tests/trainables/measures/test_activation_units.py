@@ -2,14 +2,15 @@ import numpy as np
 import torch
 from embedded import embedding, pixels
 
+from trainables.judges import CLASSIFICATION
 from trainables.measures import measured
 from trainables.measures.registry import measure_spec
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 
 def units(view, images, **settings):
     spec = measure_spec({"name": "activation_units"} | settings)
-    found = measured(view, images, torch.zeros(len(images), dtype=torch.long), spec=spec, seed=0)
+    found = measured(view, images, torch.zeros(len(images), dtype=torch.long), spec=spec, seed=0, judge=CLASSIFICATION)
     return [found[name].item() for name in ("units", "nonzero_units", "pca_dimensions")]
 
 
@@ -31,7 +32,7 @@ def test_turned_embeddings_have_as_many_dimensions(digits, trained):
     """PCA's count is that of the eigenvalues of the covariance, from numpy."""
     model = trained("none").defense.model
     images = torch.from_numpy(digits.test.pixels)
-    with frozen(model):
+    with held(model):
         features = model.embed(images / 255).double().numpy()
     shares = np.linalg.eigvalsh(np.cov(features.T))[::-1]
     expected = int(np.searchsorted(shares.cumsum() / shares.sum(), 0.99) + 1)

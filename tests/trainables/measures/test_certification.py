@@ -5,6 +5,7 @@ from scipy.stats import binomtest, norm
 from torch import nn
 
 from trainables.errors import InputError
+from trainables.judges import CLASSIFICATION
 from trainables.measures import measured
 from trainables.measures.certification import CertificationSpec, certified_radius, lower_bound, predict
 from trainables.measures.registry import measure_spec
@@ -14,7 +15,7 @@ ALPHA = 0.001
 
 def certify(view, images, labels, *, seed=0, **settings):
     spec = measure_spec({"name": "certification", "samples": 2000, "sigma": 0.1} | settings)
-    return measured(view, images, labels, spec=spec, seed=seed)
+    return measured(view, images, labels, spec=spec, seed=seed, judge=CLASSIFICATION)
 
 
 class Threshold(nn.Module):

@@ -5,6 +5,7 @@ from embedded import embedding, pixels
 from sklearn import metrics
 
 from trainables.errors import InputError
+from trainables.judges import CLASSIFICATION
 from trainables.measures import measured
 from trainables.measures.registry import measure_spec
 
@@ -13,7 +14,7 @@ FAR = pixels([10, 10], [12, 10], [10, 12], [240, 240], [242, 240], [240, 242])
 
 def scores(images, labels, view=None, seed=0, **settings):
     spec = measure_spec({"name": "clustering"} | settings)
-    found = measured(view or embedding(1, 1), images, torch.tensor(labels), spec=spec, seed=seed)
+    found = measured(view or embedding(1, 1), images, torch.tensor(labels), spec=spec, seed=seed, judge=CLASSIFICATION)
     return {name: value.item() for name, value in found.items()}
 
 

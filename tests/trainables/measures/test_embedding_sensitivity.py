@@ -4,16 +4,17 @@ import torch
 from embedded import embedding, pixels
 
 from trainables.evaluation.transferred import craft
+from trainables.judges import CLASSIFICATION
 from trainables.measures import measured
 from trainables.measures.registry import measure_spec
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 FGSM = {"name": "fgsm", "eps": (0.1, 0.2)}
 
 
 def change(view, images, labels, attack=FGSM, **settings):
     spec = measure_spec({"name": "embedding_sensitivity", "attack": attack} | settings)
-    return measured(view, images, labels, spec=spec, seed=3)
+    return measured(view, images, labels, spec=spec, seed=3, judge=CLASSIFICATION)
 
 
 def test_the_change_is_that_of_the_crafted_images_embeddings():
@@ -62,9 +63,9 @@ def test_random_starts_follow_the_seed(digits, trained):
     model, attack = trained("none").defense.model, {"name": "pgd", "eps": (0.1,), "steps": 2}
     images, labels = (torch.from_numpy(a[:10]) for a in (digits.test.pixels, digits.test.labels))
     spec = measure_spec({"name": "embedding_sensitivity", "attack": attack})
-    found = measured(model, images, labels, spec=spec, seed=5)["change_at_0.1"]
-    crafted = craft(model, images, labels, attack=spec.attack, seed=5)["0.1"]
-    with frozen(model):
+    found = measured(model, images, labels, spec=spec, seed=5, judge=CLASSIFICATION)["change_at_0.1"]
+    crafted = craft(model, images, labels, attack=spec.attack, seed=5, judge=CLASSIFICATION)["0.1"]
+    with held(model):
         moved = (model.embed(crafted) - model.embed(images / 255)).norm(dim=1)
         np.testing.assert_allclose(found, moved / model.embed(images / 255).norm(dim=1), rtol=1e-4)
 

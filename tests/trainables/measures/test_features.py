@@ -7,7 +7,7 @@ from trainables.errors import InputError
 from trainables.measures import features
 from trainables.measures.features import embeddings, network_within
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.training import on_device
 
 # What makes a view's logits the head's, so that they tell whether the embedding is right.
@@ -24,7 +24,7 @@ def images(digits):
 def test_the_head_makes_the_logits_of_every_defense_from_the_embedding(name, trained, images):
     defense = trained(name).defense
     view = defense.view("default", defense.Inference(**PLAIN.get(name, {})))
-    with frozen(view), torch.no_grad():
+    with held(view), torch.no_grad():
         found, logits = embeddings(view, images), view(images)
         assert found.shape == (20, network_within(view).head.in_features)
         of_embedding = network_within(view).head(found)
@@ -38,7 +38,7 @@ def test_an_activation_or_noise_behind_the_embedding_does_not_change_what_is_rea
     defense = trained(name).defense
     settings = {"rbf_cnn": {"beta2": 1e-9}}.get(name, {})
     views = [defense.view("default", defense.Inference(**s)) for s in (settings, PLAIN[name])]
-    with frozen(*views):
+    with held(*views):
         one, other = (embeddings(view, images) for view in views)
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -46,7 +46,7 @@ def test_an_activation_or_noise_behind_the_embedding_does_not_change_what_is_rea
 @pytest.mark.parametrize("size", [1, 7])
 def test_embeddings_do_not_depend_on_the_batch(size, trained, images, monkeypatch):
     model = trained("none").defense.model
-    with frozen(model):
+    with held(model):
         whole = embeddings(model, images)
         monkeypatch.setattr(features, "BATCH", size)
         torch.testing.assert_close(embeddings(model, images), whole)
@@ -54,7 +54,7 @@ def test_embeddings_do_not_depend_on_the_batch(size, trained, images, monkeypatc
 
 def test_no_hook_is_left_even_after_an_error(images):
     network = Staged({"flat": nn.Flatten()}, nn.Linear(784, 2), (1, 28, 28))
-    with frozen(network):
+    with held(network):
         embeddings(network, images)
         with pytest.raises(InputError, match="images must be"):
             embeddings(network, images[:, :, 1:])

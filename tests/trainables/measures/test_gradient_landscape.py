@@ -3,12 +3,15 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.judges import CLASSIFICATION
 from trainables.measures import gradient_landscape, measured
 from trainables.measures.registry import measure_spec
 
 
 def of(view, images, labels):
-    return measured(view, images, labels, spec=measure_spec({"name": "gradient_landscape"}), seed=0)
+    return measured(
+        view, images, labels, spec=measure_spec({"name": "gradient_landscape"}), seed=0, judge=CLASSIFICATION
+    )
 
 
 @pytest.fixture

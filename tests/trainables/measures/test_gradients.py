@@ -3,12 +3,20 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.judges import CLASSIFICATION
 from trainables.measures import gradients, measured
 from trainables.measures.registry import measure_spec
 
 
 def measure(view, linear, **settings):
-    return measured(view, linear.images, linear.labels, spec=measure_spec({"name": "gradients"} | settings), seed=0)
+    return measured(
+        view,
+        linear.images,
+        linear.labels,
+        spec=measure_spec({"name": "gradients"} | settings),
+        seed=0,
+        judge=CLASSIFICATION,
+    )
 
 
 class Head(nn.Module):
@@ -76,7 +84,9 @@ def test_cross_entropy_of_a_sure_model_vanishes_and_its_margin_does_not(linear):
     right = sure(linear.images / 255).argmax(1)
     spec = {"name": "gradients"}
     for loss, zero in (("cross_entropy", True), ("margin", False)):
-        found = measured(sure, linear.images, right, spec=measure_spec(spec | {"loss": loss}), seed=0)
+        found = measured(
+            sure, linear.images, right, spec=measure_spec(spec | {"loss": loss}), seed=0, judge=CLASSIFICATION
+        )
         assert (found["zero"] == zero).all()
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from trainables.attacks.criteria import CLASSES
 from trainables.defenses.afd.discriminator import GAN_LOSSES, ProjectionDiscriminator
 from trainables.defenses.contract import DefenseConfig, NoInference
 from trainables.defenses.fit import network_of
@@ -26,7 +27,7 @@ from trainables.fitting.batches import Batches
 from trainables.fitting.descent import Descent
 from trainables.fitting.task import Task
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.values import Frozen
 
 RELATIVE_ENCODER_LR = {"sgd": 5.0, "adam": 0.5}
@@ -66,12 +67,13 @@ class Afd:
     Config: ClassVar[type[DefenseConfig]] = AfdConfig
     Inference: ClassVar[type[Frozen]] = NoInference
     views: ClassVar[frozenset[str]] = frozenset({"default"})
+    judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: AfdConfig, task: Task) -> None:
         self.config = config
         self.model: Staged = network_of(task)
         width = self.model.head.in_features
-        discriminator = ProjectionDiscriminator(width, task.classes, hidden=config.hidden or width)
+        discriminator = ProjectionDiscriminator(width, task.outputs, hidden=config.hidden or width)
         self.discriminator = discriminator.to(task.device)
         self._gan = GAN_LOSSES[config.gan_loss]
         self.theta_phi = _descent(self.model, task, 1.0)
@@ -117,7 +119,7 @@ class Afd:
 
     def desensitize(self, attacked_features: Tensor, labels: Tensor) -> Tensor:
         """Take step 3: theta alone descends, through a discriminator that is held still. Return its loss."""
-        with frozen(self.discriminator):
+        with held(self.discriminator):
             return self.theta.step(self._gan.encoder(self.discriminator(attacked_features, labels)))
 
     def view(self, name: str, inference: Frozen | None = None) -> nn.Module:

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, pad
 
+from trainables.attacks.criteria import CLASSES
 from trainables.defenses.by_loss import LabelSmoothing
 from trainables.defenses.contract import DefenseConfig
 from trainables.defenses.fit import Fit, network_of
@@ -74,6 +75,7 @@ class FeatureSqueezing:
     Config: ClassVar[type[DefenseConfig]] = FeatureSqueezingConfig
     Inference: ClassVar[type[Frozen]] = FeatureSqueezingInference
     views: ClassVar[frozenset[str]] = frozenset({"default", "bpda"})
+    judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: FeatureSqueezingConfig, task: Task) -> None:
         self.config = config

@@ -13,7 +13,7 @@ from trainables.defenses.by_loss import LabelSmoothing, trained_by
 from trainables.defenses.contract import DefenseConfig
 from trainables.fitting.adversarial import AdversarialConfig, perturbed
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 
 class TradesConfig(DefenseConfig):
@@ -44,7 +44,7 @@ def trades_loss(
 
 def diverging(model: Staged, images: Tensor, config: TradesConfig, generator: torch.Generator) -> Tensor:
     """Return x' in the ball that raises KL(p(x) || p(x')), both in evaluation mode."""
-    with torch.no_grad(), frozen(model):
+    with torch.no_grad(), held(model):
         log_p = log_softmax(model(images), 1)
     start = config.start_std * torch.randn(images.shape, generator=generator).to(images.device)
     return perturbed(

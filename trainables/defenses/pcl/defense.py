@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.attacks.objectives import OBJECTIVES, Objective
+from trainables.attacks.criteria import CLASSES, CRITERIA, Criterion
 from trainables.defenses.contract import DefenseConfig, NoInference
 from trainables.defenses.fit import network_of
 from trainables.defenses.pcl.prototype_loss import (
@@ -41,7 +41,7 @@ from trainables.fitting.batches import Batches
 from trainables.fitting.descent import Descent
 from trainables.fitting.task import Task
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.values import Frozen
 
 BRANCHES = 3  # CNN-6: layer 3 and two FC layers; ResNet-110: layers 3 and 4 and an FC layer (Table 1)
@@ -150,6 +150,7 @@ class Pcl:
     Config: ClassVar[type[DefenseConfig]] = PclConfig
     Inference: ClassVar[type[Frozen]] = NoInference
     views: ClassVar[frozenset[str]] = frozenset({"default", "joint_loss"})
+    judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: PclConfig, task: Task) -> None:
         self.config = config
@@ -218,7 +219,7 @@ def supervised(network: Staged, config: PclConfig, task: Task) -> DeeplySupervis
     for layer, dimension in _dimensions(network, layers, task).items():
         wanted = config.branch_dims.get(layer)
         branches[layer] = nn.Linear(dimension, wanted) if wanted else nn.Identity()
-        losses[layer] = _loss(config, task.classes, wanted or dimension)
+        losses[layer] = _loss(config, task.outputs, wanted or dimension)
     return DeeplySupervised(network, branches, losses)
 
 
@@ -229,7 +230,7 @@ def _last_stages(network: Staged) -> tuple[str, ...]:
 
 @torch.no_grad()
 def _dimensions(network: Staged, layers: tuple[str, ...], task: Task) -> dict[str, int]:
-    with frozen(network):
+    with held(network):
         _, taps = network.tapped(torch.zeros(1, *task.shape, device=task.device), layers)
     return {layer: pooled(taps[layer]).shape[1] for layer in layers}
 
@@ -260,4 +261,4 @@ def _rule(config: PclConfig) -> Rule:
     )
 
 
-OBJECTIVES["joint"] = Objective(joint_loss, joint_logits)  # of the view joint_loss
+CRITERIA.add("joint", Criterion(joint_loss, joint_logits, reads="joint_loss"))

@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, log_softmax
 
+from trainables.attacks.criteria import CLASSES
 from trainables.defenses.contract import DefenseConfig
 from trainables.defenses.rbf_cnn.filter_bank import EmConfig, FilterBank, assembled, fit_filters
 from trainables.errors import InputError, unknown
@@ -167,6 +168,7 @@ class RbfCnn:
     Config: ClassVar[type[DefenseConfig]] = RbfCnnConfig
     Inference: ClassVar[type[Frozen]] = RbfCnnInference
     views: ClassVar[frozenset[str]] = frozenset(VIEWS)
+    judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: RbfCnnConfig, task: Task) -> None:
         if config.plus and config.plus.made_after_epoch >= task.epochs:
@@ -175,10 +177,10 @@ class RbfCnn:
                 f"epochs={task.epochs}"
             )
         self.config = config
-        classifier = NETWORKS[task.network.name](task.shape, task.classes, width=task.network.width)
+        classifier = NETWORKS[task.network.name](task.shape, task.outputs, width=task.network.width)
         self.model = ReconstructingCnn(FilterBank(task.shape[0]), classifier, config.train_beta1).to(task.device)
         # torch spreads `label_smoothing` over all K classes, the authors over the K - 1 wrong ones.
-        self._label_smoothing = config.smoothing * task.classes / (task.classes - 1)
+        self._label_smoothing = config.smoothing * task.outputs / (task.outputs - 1)
         self._descent = Descent(self.model.parameters(), task.optimisation, task.epochs)
         self._epoch = 0
         self._noise: Tensor | None = None

@@ -22,6 +22,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from trainables.attacks.criteria import CLASSES
 from trainables.defenses.contract import DefenseConfig
 from trainables.defenses.wnll.total_variation import TvmConfig, draw_mask, minimise, minimised
 from trainables.defenses.wnll.weighted_laplacian import Graph, gaussian_graph, interpolate, nearest_neighbor_graph
@@ -33,7 +34,7 @@ from trainables.fitting.task import Task
 from trainables.images import require_input, require_shape
 from trainables.networks import NETWORKS
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.values import Frozen
 
 BUFFER = "buffer"
@@ -152,12 +153,12 @@ class WnllModel(nn.Module):
         key: list[object] = [(id(t), t._version, t.device, t.dtype) for t in inputs]
         if self._kept is None or self._kept[0] != key:
             self._kept = key, self._before_buffer_of_template()
-        with frozen(self.network.stages[BUFFER]):
+        with held(self.network.stages[BUFFER]):
             return self.network.stages[BUFFER](self._kept[1]).flatten(1)
 
     def _before_buffer_of_template(self) -> Tensor:
         found = self.template_images[self.template_labels >= 0].to(self.network.head.weight.dtype) / 255
-        with frozen(*self.before_buffer):
+        with held(*self.before_buffer):
             for stage in self.before_buffer:
                 found = stage(found)
         return found
@@ -195,9 +196,10 @@ class Wnll:
     Config: ClassVar[type[DefenseConfig]] = WnllConfig
     Inference: ClassVar[type[Frozen]] = WnllInference
     views: ClassVar[frozenset[str]] = frozenset({"default", "straight_through", "implicit"})
+    judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: WnllConfig, task: Task) -> None:
-        network = NETWORKS[task.network.name](task.shape, task.classes, width=task.network.width)
+        network = NETWORKS[task.network.name](task.shape, task.outputs, width=task.network.width)
         self.config, self._task = config, task
         self.model = WnllModel(_with_buffer(network, config.buffer_width), config, task.shape).to(task.device)
         self._plan = alternation(config, task.epochs)
@@ -208,7 +210,7 @@ class Wnll:
         """Make the training data and choose the template among them; WNLL stages train on the others."""
         require_shape(batches.pixels, self._task.shape)
         self._pixels, self._labels = _training_data(batches.pixels, batches.labels, self.config)
-        order = _balanced_order(self._labels, self._task.classes, seed=self.config.template_seed)
+        order = _balanced_order(self._labels, self._task.outputs, seed=self.config.template_seed)
         size = min(self.config.template, len(order) // 2)
         self.model.set_template(self._pixels[order[:size]], self._labels[order[:size]])
         self._others = order[size:].sort().values
@@ -251,7 +253,7 @@ class Wnll:
     def _wnll_epoch(self, batches: Batches) -> dict[str, float]:
         others = self._others
         data = Batches(self._pixels[others], self._labels[others], self._task.optimisation, batches.generator)
-        with frozen(*self.model.before_buffer, self.model.network.head):
+        with held(*self.model.before_buffer, self.model.network.head):
             return self._descent.epoch(data, partial(self._loss, inference=INTERPOLATED, generator=batches.generator))
 
     def _loss(self, images: Tensor, labels: Tensor, *, inference: WnllInference, generator: torch.Generator) -> Tensor:

@@ -14,9 +14,10 @@ from trainables.fitting.adversarial import perturbed
 from trainables.fitting.batches import Batches
 from trainables.fitting.optimisation import OptimisationSpec
 from trainables.fitting.task import Task
+from trainables.judges import CLASSIFICATION
 from trainables.networks.spec import NetworkSpec
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.runtime.randomness import seeded
 from trainables.runtime.statetree import pack, unpack
 
@@ -203,7 +204,7 @@ def test_clean_and_attacked_images_share_batch_statistics_only_if_asked_to(joint
 def test_it_learns_the_digits(trained, digits):
     """Three epochs of width 8 give .93; chance is .1."""
     test = torch.from_numpy(digits.test.pixels), torch.from_numpy(digits.test.labels)
-    assert evaluate_clean(trained[0].model, *test).correct.mean() > 0.8
+    assert evaluate_clean(trained[0].model, *test, judge=CLASSIFICATION).correct.mean() > 0.8
 
 
 def test_metrics_are_the_three_losses_and_the_lr(trained):
@@ -246,7 +247,7 @@ def test_the_model_alone_gives_back_its_logits_in_a_new_defense(trained, digits)
     fresh = built(epochs=3, width=8)
     fresh.model.load_state_dict(trained[0].model.state_dict())
     images = torch.from_numpy(digits.test.pixels[:20]) / 255
-    with frozen(fresh.model, trained[0].model), torch.no_grad():
+    with held(fresh.model, trained[0].model), torch.no_grad():
         assert torch.equal(fresh.model(images), trained[0].model(images))
 
 
@@ -255,7 +256,7 @@ def test_the_view_has_finite_input_gradients_that_do_not_vanish(trained, digits)
     labels = torch.from_numpy(digits.test.labels[:64])
     assert trained[0].views == {"default"}
     view = trained[0].view("default")
-    with frozen(view):
+    with held(view):
         (gradient,) = torch.autograd.grad(cross_entropy(view(images), labels, reduction="sum"), images)
     assert gradient.isfinite().all()
     assert gradient.flatten(1).norm(dim=1).min() > 1e-6
@@ -264,6 +265,6 @@ def test_the_view_has_finite_input_gradients_that_do_not_vanish(trained, digits)
 def test_no_sample_looks_across_the_batch_in_evaluation(trained, digits):
     images = torch.from_numpy(digits.test.pixels[:6]) / 255
     view = trained[0].view("default")
-    with frozen(view), torch.no_grad():
+    with held(view), torch.no_grad():
         alone = torch.cat([view(image[None]) for image in images])
         torch.testing.assert_close(view(images), alone, atol=1e-5, rtol=1e-5)

@@ -17,7 +17,8 @@ from trainables.defenses.baselines.trades import Trades
 from trainables.defenses.contract import DefenseConfig
 from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.batches import Batches
-from trainables.runtime.modes import frozen
+from trainables.judges import CLASSIFICATION
+from trainables.runtime.modes import held
 from trainables.runtime.randomness import current, resumed, seeded
 from trainables.runtime.statetree import pack, unpack
 from trainables.values import Frozen
@@ -63,7 +64,7 @@ def test_its_name_and_default_view_are_its_own_and_settings_are_frozen_values(na
 def test_it_learns_the_digits(name, learnt, digits):
     """Four epochs of width 8 give .87 to .96; chance is .1."""
     defense, history = learnt(name)
-    assert evaluate_clean(defense.model, *pixels(digits.test)).correct.mean() > 0.8
+    assert evaluate_clean(defense.model, *pixels(digits.test), judge=CLASSIFICATION).correct.mean() > 0.8
     assert history[-1]["loss"] < history[0]["loss"]
 
 
@@ -94,7 +95,7 @@ def test_the_weights_alone_give_the_same_logits_in_a_new_defense(name, learnt, d
     fresh.model.load_state_dict(run.model.state_dict())
     images = pixels(digits.test, 20)[0] / 255
     for view in sorted(run.views):
-        with frozen(run.view(view), fresh.view(view)):
+        with held(run.view(view), fresh.view(view)):
             assert torch.equal(fresh.view(view)(images), run.view(view)(images))
 
 
@@ -104,7 +105,7 @@ def test_every_view_has_finite_input_gradients_that_do_not_vanish(name, learnt, 
     images, labels = pixels(digits.test, 32)
     for view in sorted(defense.views):
         model, point = defense.view(view), (images / 255).requires_grad_()
-        with frozen(model):
+        with held(model):
             (gradient,) = torch.autograd.grad(cross_entropy(model(point), labels, reduction="sum"), point)
         assert gradient.isfinite().all()
         assert gradient.flatten(1).norm(dim=1).min() > 1e-6
@@ -115,7 +116,7 @@ def test_no_sample_crosses_the_batch_in_evaluation(name, learnt, digits):
     defense, _ = learnt(name)
     images = pixels(digits.test, 12)[0] / 255
     for model in [defense.model, *map(defense.view, sorted(defense.views))]:
-        with frozen(model), torch.no_grad():
+        with held(model), torch.no_grad():
             alone = torch.cat([model(image[None]) for image in images])
             torch.testing.assert_close(model(images), alone, atol=1e-5, rtol=1e-5)
 

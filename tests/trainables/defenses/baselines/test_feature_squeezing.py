@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
+from evaluated import evaluate_attacked
 from pydantic import ValidationError
 from small_problems import pixels, same_weights, trained, untrained
 from torch.nn.functional import cross_entropy
@@ -15,8 +16,7 @@ from trainables.defenses.baselines.feature_squeezing import (
     squeeze,
 )
 from trainables.defenses.baselines.natural import Natural
-from trainables.evaluation.attacked import evaluate_attacked
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 
 def noise(*shape, seed=0):
@@ -134,21 +134,21 @@ def test_trained_on_squeezed_images_it_descends_on_their_cross_entropy(digits):
 
 @pytest.mark.parametrize("name", SQUEEZERS)
 def test_a_view_is_the_network_on_squeezed_images(name, defense, images):
-    with frozen(defense.model):
+    with held(defense.model):
         expected = defense.model.network(squeeze(images, Squeezer(name=name)))
         for view in ("default", "bpda"):
             assert torch.equal(defense.view(view, inference(name=name))(images), expected)
 
 
 def test_without_inference_settings_a_view_predicts_as_the_model(defense, images):
-    with frozen(defense.model):
+    with held(defense.model):
         for settings in (None, FeatureSqueezingInference(), inference(name="median")):
             assert torch.equal(defense.view("default", settings)(images), defense.model(images))
 
 
 def test_inference_changes_the_logits_and_no_weight(defense, images):
     before = {name: tensor.clone() for name, tensor in defense.model.state_dict().items()}
-    with frozen(defense.model):
+    with held(defense.model):
         logits = [defense.view("default", inference(name=name))(images) for name in SQUEEZERS]
     assert all(not torch.equal(a, b) for i, a in enumerate(logits) for b in logits[:i])
     assert all(torch.equal(before[name], tensor) for name, tensor in defense.model.state_dict().items())
@@ -160,7 +160,7 @@ def test_the_bpda_gradient_is_the_identitys(name, defense, images):
 
     def gradient(model, at):
         point = at.clone().requires_grad_()
-        with frozen(model):
+        with held(model):
             return torch.autograd.grad(cross_entropy(model(point), labels), point)[0]
 
     squeezed = squeeze(images, Squeezer(name=name))

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from trainables.defenses.baselines.natural import Natural
 from trainables.defenses.baselines.trades import Trades, TradesConfig, diverging, kl_from, trades_loss
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 
 
 def naive_kl(p, q):
@@ -68,7 +68,7 @@ def test_attacked_images_stay_in_the_ball_and_the_box_and_diverge():
     assert (attacked - images).abs().max() <= 0.2 + 1e-12
     assert attacked.min() >= 0
     assert attacked.max() <= 1
-    with frozen(model):
+    with held(model):
         log_p = model(images).log_softmax(1)
         assert kl_from(log_p, model(attacked)).min() > 1e-3
 
@@ -103,6 +103,6 @@ def test_a_larger_beta_makes_predictions_agree_more_around_the_images(digits):
     for beta in (0.1, 10):
         defense, _ = trained(Trades, digits, count=None, epochs=2, width=4, beta=beta, attack=attack)
         attacked = diverging(defense.model, images, TradesConfig(attack=attack), generator())
-        with frozen(defense.model):
+        with held(defense.model):
             divergences.append(kl_from(defense.model(images).log_softmax(1), defense.model(attacked)).mean())
     assert divergences[1] < 0.5 * divergences[0]

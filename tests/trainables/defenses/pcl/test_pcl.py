@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy
 
 from trainables.attacks.ascent import ascend
 from trainables.attacks.norms import NORMS
-from trainables.attacks.objectives import Objective
 from trainables.defenses.baselines.natural import Natural, NaturalConfig
 from trainables.defenses.pcl.defense import JointLossView, Pcl, PclConfig, pooled, supervised
 from trainables.defenses.pcl.prototype_loss import joint_logits, joint_loss
@@ -19,9 +18,10 @@ from trainables.fitting.adversarial import perturbed
 from trainables.fitting.batches import Batches
 from trainables.fitting.optimisation import OptimisationSpec
 from trainables.fitting.task import Task
+from trainables.judges import CLASSIFICATION
 from trainables.networks.spec import NetworkSpec
 from trainables.networks.staged import Staged
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.runtime.randomness import seeded
 from trainables.runtime.statetree import pack, unpack
 
@@ -78,7 +78,7 @@ def test_images(digits):
 
 def test_it_learns_the_digits(trained, test_images):
     """Four epochs of width 8 give .96; chance is .1."""
-    assert evaluate_clean(trained.model, *test_images).correct.mean() > 0.9
+    assert evaluate_clean(trained.model, *test_images, judge=CLASSIFICATION).correct.mean() > 0.9
 
 
 @pytest.mark.parametrize("settings", [{"tau": 0.0}, {"layers": ()}, {"pull_weight": 0.0, "push_weight": 0.0}], ids=str)
@@ -140,7 +140,7 @@ def test_the_papers_loss_stays_above_the_bound_of_its_cap(digits):
 def spread(defense, batches):
     """Return the mean squared distance of conv3's features to their class mean, over that of the class means."""
     images, labels = next(iter(batches))
-    with frozen(defense.model), torch.no_grad():
+    with held(defense.model), torch.no_grad():
         _, features = defense.model.features(images)
     means = torch.stack([features["conv3"][labels == label].mean(0) for label in range(10)])
     within = (features["conv3"] - means[labels]).square().sum(1).mean()
@@ -211,7 +211,7 @@ def test_an_fc_branch_gives_its_layer_its_dimension():
 def test_resnet110_is_supervised_as_in_the_papers_table_1():
     task = Task((3, 8, 8), 10, NetworkSpec(name="resnet110"), OPTIMISATION, 3, CPU)
     model = Pcl(PclConfig(branch_dims={"layer3": 512}), task).model
-    with frozen(model), torch.no_grad():
+    with held(model), torch.no_grad():
         _, features = model.features(torch.rand(1, 3, 8, 8))
     assert {layer: f.shape[1] for layer, f in features.items()} == {"layer3": 512, "layer4": 256, "fc1024": 1024}
 
@@ -257,7 +257,7 @@ def test_every_view_has_finite_input_gradients_that_do_not_vanish(trained, test_
     assert set(losses) == trained.views
     for name, loss in losses.items():
         view, images = trained.view(name), (pixels[:64] / 255).requires_grad_()
-        with frozen(view):
+        with held(view):
             (gradient,) = torch.autograd.grad(loss(view(images), labels[:64]).sum(), images)
         assert gradient.isfinite().all()
         assert gradient.flatten(1).norm(dim=1).min() > 1e-6
@@ -269,8 +269,8 @@ def test_an_attack_on_the_joint_loss_raises_it_more_than_an_attack_on_cross_entr
     settings = {"eps": 0.05, "ball": NORMS["linf"], "steps": 5, "step": 0.0125}
 
     def raised(loss):
-        with frozen(view):
-            found = ascend(view, images, labels, objective=Objective(loss, joint_logits), **settings)
+        with held(view):
+            found = ascend(view, images, labels, loss=loss, **settings)
             return joint_loss(view(found), labels).mean()
 
     assert raised(joint_loss) > raised(lambda output, y: cross_entropy(joint_logits(output), y, reduction="none"))
@@ -290,7 +290,7 @@ def test_an_unknown_view_lists_the_known_ones():
 def test_no_sample_looks_across_the_batch_in_evaluation(trained, test_images):
     images = test_images[0][:6] / 255
     for view in map(trained.view, sorted(trained.views)):
-        with frozen(view), torch.no_grad():
+        with held(view), torch.no_grad():
             torch.testing.assert_close(view(images), torch.cat([view(image[None]) for image in images]))
 
 
@@ -318,6 +318,6 @@ def test_the_model_alone_gives_back_its_views_in_a_new_defense(trained, test_ima
     fresh.model.load_state_dict(trained.model.state_dict())
     for name in trained.views:
         views: list[nn.Module] = [fresh.view(name), trained.view(name)]
-        with frozen(*views), torch.no_grad():
+        with held(*views), torch.no_grad():
             outputs = [view(test_images[0][:20] / 255) for view in views]
         assert torch.equal(*outputs)

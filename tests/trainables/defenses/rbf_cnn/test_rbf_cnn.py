@@ -20,8 +20,9 @@ from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.batches import Batches
 from trainables.fitting.optimisation import OptimisationSpec
 from trainables.fitting.task import Task
+from trainables.judges import CLASSIFICATION
 from trainables.networks.spec import NetworkSpec
-from trainables.runtime.modes import frozen
+from trainables.runtime.modes import held
 from trainables.runtime.randomness import seeded
 from trainables.runtime.statetree import pack, unpack
 
@@ -76,13 +77,13 @@ def labels(digits):
 
 
 def output(model, images, seed=0):
-    with frozen(model), torch.no_grad(), seeded(seed, CPU):
+    with held(model), torch.no_grad(), seeded(seed, CPU):
         return model(images)
 
 
 def input_gradient(view, images, labels, seed=0):
     images = images.clone().requires_grad_()
-    with frozen(view), seeded(seed, CPU):
+    with held(view), seeded(seed, CPU):
         return torch.autograd.grad(cross_entropy(view(images), labels, reduction="sum"), images)[0]
 
 
@@ -92,7 +93,7 @@ def test_it_learns_the_digits(trained, digits):
     assert len(trained.model.bank) >= 4
     for model in (trained.model, trained.view("default")):
         with seeded(0, CPU):
-            assert evaluate_clean(model, *test).correct.mean() > 0.8
+            assert evaluate_clean(model, *test, judge=CLASSIFICATION).correct.mean() > 0.8
 
 
 @pytest.mark.parametrize("view", ["default", "static", "bpda"])
@@ -128,7 +129,7 @@ def test_without_noise_every_view_predicts_as_the_model_in_evaluation(trained, i
 def passes(trained, images, inference, seed):
     """The logits of `inference.passes` noisy passes, [m, B, K], each reconstruction written out."""
     bank, found = trained.model.bank, []
-    with seeded(seed, CPU), frozen(trained.model), torch.no_grad():
+    with seeded(seed, CPU), held(trained.model), torch.no_grad():
         weights = bank.weights(images, inference.test_beta1)
         for _ in range(inference.passes):
             spread = bank.sigma2 if inference.noise_scale == "variance" else bank.sigma2.sqrt()
@@ -164,7 +165,7 @@ def test_gradients_pass_the_clip_and_in_bpda_miss_the_noise(trained, images, lab
     """
     bank, inference = trained.model.bank, RbfCnnInference(passes=1, beta2=20.0)
     at = images.clone().requires_grad_()
-    with seeded(5, CPU), frozen(trained.model):
+    with seeded(5, CPU), held(trained.model):
         weights = bank.weights(at, 25.0)
         mu = {"quiet": bank.mu, "noisy": bank.noisy_mu(20.0, "variance")}
         rebuilt = {kind: assembled(weights, mu[kind], (28, 28)) for kind in mu}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from evaluated import evaluate_attacked
 from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -15,12 +16,12 @@ from trainables.defenses import DEFENSES
 from trainables.defenses.wnll.defense import Stage, Wnll, WnllConfig, WnllInference, alternation
 from trainables.defenses.wnll.total_variation import TvmConfig, draw_mask, minimise
 from trainables.errors import InputError
-from trainables.evaluation.attacked import evaluate_attacked
 from trainables.evaluation.clean import evaluate_clean
 from trainables.fitting.adversarial import AdversarialConfig
 from trainables.fitting.batches import Batches
 from trainables.fitting.optimisation import OptimisationSpec
 from trainables.fitting.task import Task
+from trainables.judges import CLASSIFICATION
 from trainables.networks import NETWORKS
 from trainables.networks.spec import NetworkSpec
 from trainables.networks.staged import Staged
@@ -81,7 +82,7 @@ def some(splits, n=48):
 def one_step(config, splits, epochs=2):
     """A defense after `prepare`, and its batches."""
     task = Task(
-        splits.shape, splits.classes, NetworkSpec(width=8), OptimisationSpec(batch_size=45), epochs, torch.device("cpu")
+        splits.shape, splits.outputs, NetworkSpec(width=8), OptimisationSpec(batch_size=45), epochs, torch.device("cpu")
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -99,7 +100,7 @@ def input_gradient(view, images, labels):
 @pytest.mark.parametrize("inference", [WnllInference(), ALONE], ids=["transductive", "alone"])
 def test_digits_are_learned(run, digits, inference):
     view = run.defense.view("default", inference)
-    assert evaluate_clean(view, *on_device(digits.test, "cpu")).correct.mean() > 0.94
+    assert evaluate_clean(view, *on_device(digits.test, "cpu"), judge=CLASSIFICATION).correct.mean() > 0.94
 
 
 def test_output_is_the_logarithm_of_probabilities(run, digits):
@@ -149,7 +150,7 @@ def test_straight_through_jacobian_is_the_linear_heads(run, digits):
     run.defense.model.eval()
     images = some(digits, 12)[0].requires_grad_()
     views = run.defense.view("straight_through"), run.defense.view("default", WnllInference(activation="linear"))
-    for k in range(digits.classes):
+    for k in range(digits.outputs):
         through, linear = (torch.autograd.grad(view(images)[:, k].sum(), images)[0] for view in views)
         torch.testing.assert_close(through, linear, rtol=0, atol=0)
     assert linear.abs().max() > 0
@@ -274,7 +275,7 @@ def small_resnet_like(shape, classes, *, width=None):
 
 
 def test_network_with_a_buffer_layer_keeps_it_and_its_statistics(few, monkeypatch):
-    monkeypatch.setitem(NETWORKS, "cnn3", small_resnet_like)
+    monkeypatch.setitem(NETWORKS.added, "cnn3", small_resnet_like)
     defense, batches = one_step(WnllConfig(loops=1), few)
     assert defense.model.network.head.in_features == 16
     defense.model.train()

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from evaluated import goal_of
 
-from trainables.attacks.objectives import OBJECTIVES
+from trainables.attacks.criteria import CRITERIA
 
 LOGITS = torch.tensor([[1.0, 4.0, 2.0, 0.0], [3.0, 1.0, -1.0, 2.5]])
 LABELS = torch.tensor([1, 2])
@@ -15,21 +16,21 @@ LABELS = torch.tensor([1, 2])
     ],
 )
 def test_losses_by_hand(name, expected):
-    torch.testing.assert_close(OBJECTIVES[name].loss(LOGITS, LABELS), torch.tensor(expected))
+    torch.testing.assert_close(CRITERIA[name].loss(LOGITS, LABELS), torch.tensor(expected))
 
 
 @pytest.mark.parametrize("name", ["margin", "dlr"])
 def test_a_positive_value_is_a_misclassification(name):
-    objective = OBJECTIVES[name]
-    assert ((objective.loss(LOGITS, LABELS) > 0) == objective.fooled(LOGITS, LABELS)).all()
+    goal = goal_of(name)
+    assert ((goal.loss(LOGITS, LABELS) > 0) == goal.fooled(LOGITS, LABELS)).all()
 
 
 def test_dlr_does_not_depend_on_the_scale_of_the_logits():
-    dlr = OBJECTIVES["dlr"].loss
+    dlr = CRITERIA["dlr"].loss
     torch.testing.assert_close(dlr(1000 * LOGITS, LABELS), dlr(LOGITS, LABELS))
 
 
 def test_dlr_of_two_classes_is_the_margin():
     two = LOGITS[:, :2]
     labels = torch.tensor([1, 0])
-    assert torch.equal(OBJECTIVES["dlr"].loss(two, labels), OBJECTIVES["margin"].loss(two, labels))
+    assert torch.equal(CRITERIA["dlr"].loss(two, labels), CRITERIA["margin"].loss(two, labels))
