@@ -19,9 +19,9 @@ from orchestrator.searching.history import SearchTrial
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
 from orchestrator.terminal_style import print_line
-from trainables.metrics import VALIDATION_ACCURACY
+from trainables.judges import JUDGES
+from trainables.metrics import VALIDATION
 
-SHOWN = ("loss", VALIDATION_ACCURACY, "accuracy")
 ROWS = 12
 
 
@@ -216,7 +216,9 @@ def _steps(unit: Unit, running: Running) -> str:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> str:
-    return "  ".join(f"{name} {metrics[name]:.3f}" for name in metrics if name.startswith(SHOWN))
+    """Write the loss and the scores; a defense's other metrics are in the history."""
+    shown = ("loss", VALIDATION, *(judge.metric for judge in JUDGES.values()))
+    return "  ".join(f"{name} {metrics[name]:.3f}" for name in metrics if name.startswith(shown))
 
 
 def _clock(seconds: float) -> str:

@@ -170,7 +170,7 @@ def test_rows_that_would_share_a_label_spell_out_their_keys(monkeypatch):
         width: int = 1
 
     monkeypatch.setitem(
-        DEFENSES,
+        DEFENSES.added,
         "wide",
         SimpleNamespace(Config=Config, Inference=NoInference, views=frozenset({"default"}), judges=None),
     )
