@@ -239,9 +239,12 @@ def search(chosen: SearchOptions, asked: StudyOptions, where: SweepOptions, plac
 @spread
 def report(
     asked: StudyOptions,
-    formats: Annotated[list[str], typer.Option("--format", help="markdown, latex, csv, html or all. Repeatable.")] = [
-        "all"
-    ],
+    formats: Annotated[
+        list[str],
+        typer.Option(
+            "--format", help="markdown, latex, csv, html, a format of an installed package, or all. Repeatable."
+        ),
+    ] = ["all"],
     *,
     place: StoreOptions,
 ) -> None:

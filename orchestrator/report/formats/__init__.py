@@ -8,11 +8,12 @@ from orchestrator.report.formats.markdown import render_markdown
 from orchestrator.report.formats.page import render_page
 from orchestrator.report.formats.terminal import render_terminal
 from orchestrator.report.formats.tidy_csv import render_csv
+from trainables.registry import Registry
 
-FORMATS: dict[str, Format] = {
-    "markdown": Format("report.md", render_markdown),
-    "latex": Format("report.tex", render_latex),
-    "csv": Format("report.csv", render_csv, has_figures=False),
-    "html": Format("report.html", render_page),
-}
+FORMATS: Registry[Format] = Registry("format", "formats")
+FORMATS.add("markdown", Format("report.md", render_markdown))
+FORMATS.add("latex", Format("report.tex", render_latex))
+FORMATS.add("csv", Format("report.csv", render_csv, has_figures=False))
+FORMATS.add("html", Format("report.html", render_page))
+
 __all__ = ["FORMATS", "Figures", "Format", "render_terminal"]

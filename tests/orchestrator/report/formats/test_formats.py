@@ -23,7 +23,7 @@ def report(store, *arguments):
 @pytest.fixture
 def folder(fill, monkeypatch):
     """The folder of a report whose records are in the store, with a format that is registered here alone."""
-    monkeypatch.setitem(FORMATS, "toy", Format("report.toy", toy))
+    monkeypatch.setitem(FORMATS.added, "toy", Format("report.toy", toy))
     plan, store = fill()
     return store, Path(store.root) / "reports" / plan.slug
 
