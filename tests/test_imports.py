@@ -62,6 +62,7 @@ ALLOWED = {
     "mlflow": {"orchestrator/tracking/book.py", "orchestrator/tracking/tracker.py"},
     "optuna": {"orchestrator/searching/ledger.py"},
     "pyarrow": {
+        "orchestrator/storage/files.py",
         "orchestrator/storage/store.py",
         "orchestrator/storage/record_table.py",
         "trainables/data/from_parquet.py",
@@ -345,10 +346,25 @@ def test_search_spaces_are_data_without_loops():
     assert found == [("search_spaces/__init__.py", ast.DictComp)]
 
 
-def test_a_defense_trains_and_is_attacked_in_a_process_without_ray_mlflow_or_optuna():
-    code = (
-        "import sys, trainables.training, trainables.evaluation.attacked, trainables.data.datasets;"
-        "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
-    )
+FACES = sorted(name.removesuffix("/__init__.py").replace("/", ".") for name in FILES if name.endswith("/__init__.py"))
+
+
+def loaded_by(imports: str, *modules: str) -> set[str]:
+    """Return which of these modules a new process has loaded after some imports."""
+    code = f"import sys, {imports}; print(*({set(modules)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return set(done.stdout.split())
+
+
+def test_the_face_of_a_room_loads_no_ray_mlflow_or_optuna():
+    assert loaded_by(", ".join(FACES), "ray", "mlflow", "optuna") == set()
+
+
+def test_the_command_line_answers_help_before_it_loads_anything_slow():
+    imports = "orchestrator.commands.cli, orchestrator.commands.argv, orchestrator.uris"
+    assert loaded_by(imports, "ray", "mlflow", "optuna", "torch", "pyarrow", "pydantic") == set()
+
+
+def test_a_defense_trains_and_is_attacked_in_a_process_without_ray_mlflow_or_optuna():
+    imports = "trainables.training, trainables.evaluation.attacked, trainables.data.datasets"
+    assert loaded_by(imports, "ray", "mlflow", "optuna") == set()

@@ -285,7 +285,7 @@ def show(
 def main() -> None:
     """Run the command line; a user's mistake, or a root that does not answer, ends with a message and exit code 2."""
     from orchestrator.commands.argv import hide_secrets
-    from orchestrator.storage.remote import RootError
+    from orchestrator.uris import RootError
     from trainables.errors import InputError
 
     hide_secrets()

@@ -1,9 +1,9 @@
-"""Who is at work on what, so that two drivers on one store share a plan instead of both running it.
+"""Claims: which driver works on what, so that two drivers on one store share a plan instead of both running it.
 
 Each driver keeps one file, `drivers/<name>.json`, with the fingerprints that it has under way and since when; it
 writes the file anew at every change and every BEAT_SECONDS. A driver whose file is older than STALE_SECONDS by the
-store's own clock is dead, and what it had claimed is free. There is no lock: should two drivers claim a thing in the
-same moment, the one that came later lets go, and at worst both do it, which corrupts nothing.
+store's own clock is dead, and its claims are free. There is no lock: if two drivers claim a thing in the same moment,
+the later one lets go, and at worst both do the work, which corrupts nothing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Claims:
     def __init__(self, store: Store) -> None:
         self.store, self.name = store, f"{FOLDER}/{uuid.uuid4().hex}.json"
         self._since: dict[str, float] = {}
-        self._has_met = False  # another driver, at any time; until then nobody else puts anything into the store
-        self._at_first: set[str] | None = None  # what was in the store at the first look
+        self._has_met = False  # another driver, at any time; before that nobody else writes to the store
+        self._at_first: set[str] | None = None  # the entries at the first look
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._beat = threading.Thread(target=self._keep_alive, name="claims", daemon=True)
@@ -49,7 +49,9 @@ class Claims:
         try:
             self.store.delete_file(self.name)
         except OSError:
-            logger.warning("the claims of this driver stay for %s s", STALE_SECONDS, exc_info=True)
+            logger.warning(
+                "this driver's claims could not be deleted; they expire in %s s", STALE_SECONDS, exc_info=True
+            )
 
     def take(self, fingerprints: Iterable[str]) -> bool:
         """Claim all of these, or none if another living driver has claimed one of them."""
@@ -64,7 +66,7 @@ class Claims:
             if any(since <= now for f, since in self._others().items() if f in wanted):
                 self.release(wanted)
                 return False
-        except OSError:  # twice done is better than not done
+        except OSError:  # better done twice than not at all
             logger.warning("the claims of other drivers cannot be seen", exc_info=True)
         return True
 
@@ -79,7 +81,7 @@ class Claims:
             return set()
 
     def release(self, fingerprints: Iterable[str]) -> None:
-        """Let go of what is done or was not taken."""
+        """Give up the claims on these, since they are done or were not taken."""
         with self._lock:
             for fingerprint in fingerprints:
                 self._since.pop(fingerprint, None)
@@ -110,13 +112,13 @@ class Claims:
         while not self._closed.wait(BEAT_SECONDS):
             try:
                 self._write()
-                self._others()  # lest one should come and go unseen
+                self._others()  # so that no driver comes and goes unseen
             except OSError:  # the next beat may reach the store again
                 logger.warning("this driver's claims could not be renewed", exc_info=True)
 
 
 def drivers(store: Store) -> tuple[list[str], list[str]]:
-    """Return the files of the drivers that live, and of those that are dead, as a driver sees them."""
+    """Return the files of the living drivers and of the dead ones, as seen by a driver."""
     files = store.files(FOLDER)
     now = max((changed for _, changed in files), default=0.0)  # the looking driver's own beat is among them
     dead = [name for name, changed in files if now - changed >= STALE_SECONDS]

@@ -1,4 +1,4 @@
-"""What killed drivers leave in a store that nobody will read again, and its removal."""
+"""Litter: files that killed drivers left in a store and that nobody will read again; the next driver deletes them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DEEP_FOLDERS = ("reports",)
 
 
 def clear_litter(store: Store) -> None:
-    """Delete what no living driver uses: claims of dead ones, states of what has been trained.
+    """Delete files that no living driver uses: claims of dead drivers, states of trained models.
 
-    Files that were half written have no owner's name: they go when no other driver lives. To be called by a driver.
+    Half-written files do not tell their owner: they are deleted if no other driver lives. Only a driver may call this.
     """
     try:
         living, dead = claims.drivers(store)
@@ -29,11 +29,11 @@ def clear_litter(store: Store) -> None:
         if store.is_local and len(living) == 1:
             _clear_half_written(Path(store.root))
     except OSError:
-        logger.warning("what killed drivers left could not be deleted", exc_info=True)
+        logger.warning("the files of killed drivers could not be deleted", exc_info=True)
 
 
 def _clear_half_written(root: Path) -> None:
-    """Delete what nobody has written to for as long as a driver takes to be dead; its workers end before that."""
+    """Delete half-written files older than a dead driver's last beat may be; its workers end before that."""
     found = [path for folder in FOLDERS for path in (root / folder).glob("*.tmp")]
     found += [path for folder in DEEP_FOLDERS for path in (root / folder).rglob("*.tmp")]
     now = max(path.stat().st_mtime for path in (root / claims.FOLDER).iterdir())  # this driver's beat, in its time

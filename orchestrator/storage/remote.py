@@ -1,4 +1,4 @@
-"""What is asked of a remote root: again while it is away, and with an error that shows no secret."""
+"""Operations on a remote root: tried again while it does not answer, with errors that show no secret."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from orchestrator.uris import scrubbed, without_password
+from orchestrator.uris import RootError, scrubbed, without_password
 
-# What opens an S3 root; a driver's goes to its workers with the store.
+# The variables that open an S3 root; a driver sends its own to its workers, with the store.
 KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -19,9 +19,9 @@ KEYS = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
 )
-PATIENCE_SECONDS = 60.0  # beyond the retries of the filesystem's own, some seconds of them
+PATIENCE_SECONDS = 60.0  # beyond the filesystem's own retries, which take some seconds
 PAUSE_SECONDS = 1.0
-# Of the errors that S3's filesystem reports by their names in AWS' SDK, those that another moment may mend.
+# Errors that may pass, by their names in AWS' SDK, as S3's filesystem reports them.
 PASSING = (
     "NETWORK_CONNECTION",
     "INTERNAL_FAILURE",
@@ -34,19 +34,15 @@ PASSING = (
 Answer = TypeVar("Answer")
 
 
-class RootError(OSError):
-    """A remote root did not answer, or refused."""
-
-
 def driver_keys() -> dict[str, str]:
-    """Return what opens an S3 root from this process."""
+    """Return this process's variables that open an S3 root."""
     return {name: os.environ[name] for name in KEYS if name in os.environ}
 
 
 def ask(operation: Callable[[], Answer], root: str, *, patience: float) -> Answer:
-    """Return what an operation on a root gives; try it again for `patience` seconds while the root is away.
+    """Return what an operation on a root gives; try it again for `patience` seconds while the root does not answer.
 
-    Raise RootError, or FileNotFoundError for what is not there.
+    Raise RootError, or FileNotFoundError if the file is not there.
     """
     until = time.monotonic() + patience
     while True:
