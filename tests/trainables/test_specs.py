@@ -8,17 +8,11 @@ from pydantic import ValidationError
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.pgd import PgdSpec
-from trainables.attacks.registry import attack_spec
-from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
-from trainables.errors import InputError
-from trainables.fitting.optimisation import OptimisationSpec
 from trainables.measures import MEASURES
-from trainables.measures.registry import measure_spec
 from trainables.networks import NETWORKS
 from trainables.networks.cnn3 import cnn3
 from trainables.specs import EvaluationSpec, TrainingSpec
-from trainables.values import explain
 
 TRAINING = {
     "dataset": {"name": "digits"},
@@ -28,6 +22,8 @@ TRAINING = {
     "epochs": 7,
     "seed": 3,
 }
+
+
 OTHER_TRAINING = {
     "dataset.name": "mnist",
     "dataset.digest": "0123",
@@ -60,7 +56,11 @@ OTHER_TRAINING = {
     "epochs": 8,
     "seed": 4,
 }
+
+
 EVALUATION = {"model": "m", "attack": {"name": "pgd", "eps": [0.1]}}
+
+
 OTHER_EVALUATION = {
     "model": "n",
     "attack.name": "another",
@@ -80,6 +80,8 @@ OTHER_EVALUATION = {
     "examples": 10,
     "seed": 1,
 }
+
+
 MEASURED = {"model": "m", "measure": {"name": "gradients"}}
 
 
@@ -117,9 +119,6 @@ def _another(monkeypatch):
     monkeypatch.setitem(NETWORKS.added, "another", cnn3)
     monkeypatch.setitem(DEFENSES.added, "another", Another)
     monkeypatch.setitem(ATTACKS.added, "another", type(ATTACKS["pgd"])(AnotherSpec, ATTACKS["pgd"].craft, "iterative"))
-
-
-# --- fingerprints
 
 
 @pytest.mark.parametrize(
@@ -195,13 +194,6 @@ def test_a_parquet_folder_counts_by_its_content_and_not_by_its_place():
     assert fingerprint("parquet:/a", "1") != fingerprint("parquet:/a", "2")
 
 
-def test_a_datasets_key_names_its_content_and_not_its_place():
-    """A model that was trained on a folder is evaluated on the same images wherever they lie now."""
-    assert DatasetSpec(name="parquet:/a", digest="1").key == DatasetSpec(name="parquet:/b", digest="1").key
-    assert DatasetSpec(name="parquet:/a", digest="1").key != DatasetSpec(name="parquet:/a", digest="2").key
-    assert DatasetSpec(name="digits").key != DatasetSpec(name="digits", image_size=8).key
-
-
 def test_crafting_fingerprint_does_not_depend_on_the_target():
     attack = EVALUATION["attack"]
     targets = [EvaluationSpec(model=model, source="s", attack=attack) for model in ("a", "b")]
@@ -269,9 +261,6 @@ def test_specs_are_frozen(spec, field):
         setattr(spec, field, 1)
 
 
-# --- what is refused
-
-
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -305,94 +294,9 @@ def test_training_spec_refuses(key, value, message):
         TrainingSpec.model_validate(with_setting(TRAINING, key, value))
 
 
-@pytest.mark.parametrize(
-    ("settings", "got"),
-    [({}, "optimizer=adam, momentum=0.9"), ({"optimizer": "sgd", "momentum": 0}, "optimizer=sgd, momentum=0")],
-    ids=["adam", "without momentum"],
-)
-def test_nesterov_without_the_momentum_of_sgd_is_refused(settings, got):
-    with pytest.raises(ValidationError, match=f"nesterov needs optimizer=sgd and a momentum above 0, got {got}"):
-        OptimisationSpec(nesterov=True, **settings)
-
-
 def test_a_training_without_a_defense_is_refused():
     with pytest.raises(ValidationError, match=r"defense\n\s+Field required"):
         TrainingSpec()
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        pytest.param({"eps": [8]}, r"must be in \(0, 1\] for norm linf, got 8.0 \(did you mean 8/255\?\)", id="eps 8"),
-        pytest.param({"eps": [0.1, 300]}, r"must be in \(0, 1\] for norm linf, got 300.0\.?$", id="eps 300"),
-        pytest.param({"eps": [0.2, 0.1]}, r"eps must ascend without repeats, got \[0\.2, 0\.1\]", id="descending"),
-        pytest.param({"eps": [0.1, "1/10"]}, r"must ascend without repeats, got \[0\.1, 0\.1\]", id="repeated"),
-        pytest.param({"eps": []}, "at least one", id="no eps"),
-        pytest.param({"eps": [0]}, "greater than 0", id="eps 0"),
-        pytest.param({"eps": [-0.1]}, "greater than 0", id="negative eps"),
-        pytest.param({"eps": ["8%"]}, "'8%'", id="eps that is no number"),
-        pytest.param({"eps": [float("nan")]}, "got nan", id="eps nan"),
-        pytest.param({"eps": 0.1}, "eps: .*valid tuple", id="eps alone"),
-        pytest.param({}, "eps: field required", id="eps missing"),
-        pytest.param({"eps": [0.1], "steps": 0}, "steps: .*greater than 0, got 0", id="no steps"),
-        pytest.param(
-            {"eps": [0.1], "step_size": 2},
-            r"step_size must be in \(0, 1\] for norm linf, got 2",
-            id="step beyond the image scale",
-        ),
-        pytest.param(
-            {"eps": [0.1], "step_size": 0.1, "relative_step": 0.1},
-            "step_size or relative_step, not both",
-            id="two steps",
-        ),
-        pytest.param({"eps": [0.1], "restarts": 2, "random_start": False}, "repeat themselves", id="equal restarts"),
-        pytest.param(
-            {"eps": [0.1], "norm": "l3"},
-            r"norm: unknown norm 'l3'\. Did you mean 'l2'\? Known: l1, l2, linf",
-            id="norm",
-        ),
-        pytest.param({"eps": [0.1], "step": 3}, "unknown key 'step'. Did you mean 'steps'", id="key"),
-        pytest.param({"name": "pdg", "eps": [0.1]}, "unknown attack 'pdg'. Did you mean 'pgd'", id="attack"),
-        pytest.param({"name": None, "eps": [0.1]}, "unknown attack None. Known: .*fgsm", id="no attack"),
-    ],
-)
-def test_attack_spec_refuses(values, message):
-    with pytest.raises(InputError, match=message):
-        attack_spec({"name": "pgd"} | values)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        pytest.param({"name": "gradient"}, "unknown measure 'gradient'. Did you mean 'gradients'", id="name"),
-        pytest.param({}, "unknown measure None. Known: .*gradients", id="no name"),
-        pytest.param({"name": "gradients", "drws": 3}, "unknown key 'drws'. Did you mean 'draws'", id="key"),
-        pytest.param({"name": "gradients", "draws": 1}, "draws: .*greater than or equal to 2, got 1", id="one draw"),
-        pytest.param({"name": "gradients", "vanishing_below": 0}, "greater than 0, got 0", id="nothing is below 0"),
-        pytest.param({"name": "certification", "eps": [0.5, 0.25]}, "eps must ascend without", id="radii descend"),
-        pytest.param({"name": "certification", "eps": []}, "at least one value", id="no radius"),
-        pytest.param({"name": "certification", "eps": [0]}, "greater than 0, got 0", id="radius 0"),
-        pytest.param({"name": "certification", "alpha": 1}, "alpha: .*less than 1, got 1", id="sure to be wrong"),
-        pytest.param({"name": "certification", "view": "joint_loss"}, "'default' or 'static'", id="no logits alone"),
-        pytest.param({"name": "gradient_landscape", "view": "joint_loss"}, "got loss cross_entropy", id="no logits"),
-        pytest.param({"name": "embedding_sensitivity"}, "attack: field required", id="no attack"),
-        pytest.param(
-            {"name": "embedding_sensitivity", "attack": {"name": "pgd"}}, "eps: field required", id="attack without eps"
-        ),
-        pytest.param(
-            {"name": "embedding_sensitivity", "attack": {"name": "suite", "eps": [0.1], "attacks": [{"name": "fgsm"}]}},
-            "attack must be one attack, got a suite",
-            id="suite",
-        ),
-        pytest.param({"name": "clustering", "clusters": 1}, "greater than or equal to 2, got 1", id="one cluster"),
-        pytest.param({"name": "activation_units", "variance": 1}, "less than 1, got 1", id="all of the variance"),
-        pytest.param({"name": "gradients", "loss": "joint"}, "loss joint goes with view joint_loss", id="loss alone"),
-        pytest.param({"name": "gradients", "view": "joint_loss"}, "got loss cross_entropy and view", id="view alone"),
-    ],
-)
-def test_measure_spec_refuses(values, message):
-    with pytest.raises(InputError, match=message):
-        measure_spec(values)
 
 
 def test_a_source_at_its_defaults_has_the_fingerprints_that_it_had_before_it_could_be_set():
@@ -409,38 +313,3 @@ def test_settings_of_a_source_go_with_a_source():
 def test_an_evaluation_measures_or_attacks(other):
     with pytest.raises(ValidationError, match="has a measure, or an attack and its source, got both"):
         EvaluationSpec(**MEASURED | other)
-
-
-def test_an_attack_must_be_a_mapping():
-    with pytest.raises(InputError, match="must be a mapping with a name and an eps grid, got 'pgd'"):
-        attack_spec("pgd")
-
-
-def test_eps_may_be_a_fraction_of_the_8_bit_scale():
-    assert attack_spec({"name": "fgsm", "eps": ["8/255", "0.3"]}).eps == (8 / 255, 0.3)
-
-
-def test_eps_of_l2_may_exceed_one():
-    assert attack_spec({"name": "fgsm", "norm": "l2", "eps": [0.5, 3]}).eps == (0.5, 3.0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "step"),
-    [
-        pytest.param({}, 2.5 / 40 * 0.2, id="default"),
-        pytest.param({"steps": 10}, 2.5 / 10 * 0.2, id="default follows the steps"),
-        pytest.param({"relative_step": 0.25}, 0.25 * 0.2, id="relative"),
-        pytest.param({"step_size": 0.01}, 0.01, id="absolute"),
-    ],
-)
-def test_pgd_step(settings, step):
-    assert attack_spec({"name": "pgd", "eps": [0.2]} | settings).step(0.2) == pytest.approx(step)
-
-
-def test_explain_gives_a_line_an_error_with_key_rule_and_value():
-    with pytest.raises(ValidationError) as caught:
-        TrainingSpec(defense="none", epochs=0, seed="x")
-    assert explain(caught.value).split("\n") == [
-        "epochs: input should be greater than 0, got 0.",
-        "seed: input should be a valid integer, unable to parse string as an integer, got 'x'.",
-    ]
