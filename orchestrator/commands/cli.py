@@ -282,6 +282,31 @@ def show(
     _console().print(entry_view(place.open(), fingerprint))
 
 
+@app.command()
+def describe(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="defense, attack, network, measure, ...")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One thing of that kind.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", hidden=True, help="Write the reference between the markers of a Markdown file."),
+    ] = None,
+) -> None:
+    """Explain what there is to choose from: without a KIND all kinds, without a NAME all of its names.
+
+    [dim]robust-sweep describe defense rbf_mapping[/]
+    [dim]robust-sweep describe attack[/]
+    """
+    from orchestrator.commands import describe_view
+
+    if markdown is not None:
+        markdown.write_text(describe_view.with_reference(markdown.read_text()))
+    elif as_json:
+        typer.echo(describe_view.described_json(kind, name))
+    else:
+        _console().print(describe_view.described(kind, name))
+
+
 def main() -> None:
     """Run the command line; a user's mistake, or a root that does not answer, ends with a message and exit code 2."""
     from orchestrator.commands.argv import hide_secrets

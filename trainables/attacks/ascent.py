@@ -21,9 +21,13 @@ from trainables.attacks.spec import AttackSpec
 class SteppedSpec(AttackSpec):
     """Several steps, each `step_size` on the image scale or `relative_step` times eps (default: `travel` / steps)."""
 
-    steps: PositiveInt = 10
-    step_size: Annotated[float, Field(gt=0)] | None = None
-    relative_step: Annotated[float, Field(gt=0)] | None = None
+    steps: PositiveInt = Field(10, description="number of steps")
+    step_size: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="length of a step, on the scale of eps; none: from `relative_step`"
+    )
+    relative_step: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="length of a step as a share of eps; none: the attack's own"
+    )
     travel: ClassVar[float] = 1.0
 
     @model_validator(mode="after")

@@ -49,7 +49,9 @@ class AutoAttackSpec(AttackSpec):
     name: Literal["autoattack"] = "autoattack"
     norm: Literal["linf", "l2", "l1"] = "linf"
     loss: Literal["cross_entropy"] = Field("cross_entropy", description="not to be chosen: each attack has its own")
-    version: Literal["standard", "rand"] = "standard"
+    version: Literal["standard", "rand"] = Field(
+        "standard", description="the published ensemble, or the one for stochastic defenses (rand)"
+    )
     attacks: tuple[Component, ...] = Field(min_length=1, description="which to run; by default the version's")
     steps: PositiveInt = Field(100, description="of APGD and FAB")
     restarts: PositiveInt = Field(description="of apgd-ce and apgd-dlr; by default 1, for norm l1 5")

@@ -62,8 +62,13 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2]).clamp_min(1e-12)
 
 
+def cross_entropy_of_each(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return -log softmax(z)_y [B], the loss that most training minimises."""
+    return cross_entropy(logits, labels, reduction="none")
+
+
 CRITERIA.add_all(
-    cross_entropy=Criterion(lambda logits, labels: cross_entropy(logits, labels, reduction="none")),
+    cross_entropy=Criterion(cross_entropy_of_each),
     margin=Criterion(margin),
     dlr=Criterion(dlr),
 )

@@ -30,11 +30,13 @@ class CwSpec(AttackSpec):
     name: Literal["cw"] = "cw"
     norm: Literal["l2"] = "l2"
     loss: Literal["margin"] = "margin"
-    steps: PositiveInt = 1000
-    lr: PositiveFloat = 0.01
-    initial_const: PositiveFloat = 1e-3
-    search_steps: PositiveInt = 9
-    confidence: Annotated[float, Field(ge=0)] = 0.0
+    steps: PositiveInt = Field(1000, description="of Adam for each constant")
+    lr: PositiveFloat = Field(0.01, description="learning rate of Adam")
+    initial_const: PositiveFloat = Field(1e-3, description="first constant c, the weight of the margin")
+    search_steps: PositiveInt = Field(9, description="constants that the binary search tries")
+    confidence: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="margin by which a class must be wrong (the paper calls it kappa)"
+    )
 
 
 @nearest_by

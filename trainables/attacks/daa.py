@@ -31,9 +31,9 @@ class DaaSpec(SteppedSpec):
 
     name: Literal["daa"] = "daa"
     norm: Literal["linf"] = "linf"
-    steps: PositiveInt = 40
-    particles: int = Field(4, ge=2)
-    interaction: float = Field(1e-3, ge=0)
+    steps: PositiveInt = Field(40, description="number of steps")
+    particles: int = Field(4, ge=2, description="random starts of each image, which push each other apart")
+    interaction: float = Field(1e-3, ge=0, description="strength of the push; 0 is PGD with as many restarts")
     travel: ClassVar[float] = 2.5
 
 

@@ -23,9 +23,11 @@ class DdnSpec(AttackSpec):
     name: Literal["ddn"] = "ddn"
     norm: Literal["l2"] = "l2"
     loss: Literal["cross_entropy"] = "cross_entropy"
-    steps: PositiveInt = 100
-    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    init_norm: PositiveFloat = 1.0
+    steps: PositiveInt = Field(100, description="number of steps")
+    gamma: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05, description="factor by which the length of the perturbation shrinks or grows in a step"
+    )
+    init_norm: PositiveFloat = Field(1.0, description="length of the perturbation at the start")
 
 
 @nearest_by

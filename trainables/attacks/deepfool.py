@@ -23,8 +23,10 @@ class DeepFoolSpec(AttackSpec):
     name: Literal["deepfool"] = "deepfool"
     norm: Literal["linf", "l2"] = "linf"
     loss: Literal["margin"] = "margin"
-    steps: PositiveInt = 50
-    overshoot: Annotated[float, Field(ge=0)] = 0.02
+    steps: PositiveInt = Field(50, description="number of steps at most")
+    overshoot: Annotated[float, Field(ge=0)] = Field(
+        0.02, description="how far behind the boundary the last point is, relative to the way there"
+    )
     candidates: Annotated[int, Field(ge=2)] | None = Field(
         10, description="as many classes, the likeliest at first with the label, are looked at; None: all"
     )

@@ -24,11 +24,11 @@ class EadSpec(AttackSpec):
     name: Literal["ead"] = "ead"
     norm: Literal["l1"] = "l1"
     loss: Literal["margin"] = "margin"
-    steps: PositiveInt = 1000
-    lr: PositiveFloat = 0.01
-    initial_const: PositiveFloat = 1e-3
-    search_steps: PositiveInt = 9
-    confidence: float = Field(0.0, ge=0)
+    steps: PositiveInt = Field(1000, description="for each constant")
+    lr: PositiveFloat = Field(0.01, description="learning rate")
+    initial_const: PositiveFloat = Field(1e-3, description="first constant c, the weight of the margin")
+    search_steps: PositiveInt = Field(9, description="constants that the binary search tries")
+    confidence: float = Field(0.0, ge=0, description="margin by which a class must be wrong (the paper calls it kappa)")
     regularization: PositiveFloat = Field(0.01, description="the paper calls it beta")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import best_of
@@ -24,7 +24,7 @@ class GaussianNoiseSpec(AttackSpec):
 
     name: Literal["gaussian_noise"] = "gaussian_noise"
     norm: Literal["linf", "l2"] = "linf"
-    levels: PositiveInt = 20
+    levels: PositiveInt = Field(20, description="sizes of noise that are tried up to eps")
 
 
 def gaussian_noise(

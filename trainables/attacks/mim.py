@@ -18,7 +18,9 @@ class MimSpec(SteppedSpec):
 
     name: Literal["mim"] = "mim"
     norm: Literal["linf", "l2"] = "linf"
-    decay: float = Field(1.0, gt=0)
+    decay: float = Field(
+        1.0, gt=0, description="factor of the accumulated gradient in each step (the paper calls it mu)"
+    )
 
 
 def mim(

@@ -23,7 +23,8 @@ class Norm:
     unit ball. What steepest and project return, a caller may overwrite; project may return its argument.
 
     sparse: steepest moves few pixels, so it is not to be shown those that cannot move. largest: the size beyond which
-    a perturbation of images in [0, 1] cannot grow, where it is the same for all of them.
+    a perturbation of images in [0, 1] cannot grow, where it is the same for all of them. about: what it measures, in
+    words.
     """
 
     size: Callable[[Tensor], Tensor]
@@ -32,6 +33,7 @@ class Norm:
     start: Callable[[Tensor], Tensor]
     sparse: bool = False
     largest: float | None = None
+    about: str = ""
 
 
 def _spread(per_example: Tensor, like: Tensor) -> Tensor:
@@ -108,7 +110,21 @@ NORMS.add_all(
         project=lambda delta, eps: delta.clamp(-eps, eps),
         start=lambda noise: noise,
         largest=1.0,
+        about="the largest change of any pixel, on the [0, 1] image scale",
     ),
-    l2=Norm(size=_l2_size, steepest=lambda g: unit(g, _l2_size), project=_l2_project, start=_l2_start),
-    l1=Norm(size=_l1_size, steepest=_l1_steepest, project=_l1_project, start=_l1_start, sparse=True),
+    l2=Norm(
+        size=_l2_size,
+        steepest=lambda g: unit(g, _l2_size),
+        project=_l2_project,
+        start=_l2_start,
+        about="the Euclidean length of the change of all pixels",
+    ),
+    l1=Norm(
+        size=_l1_size,
+        steepest=_l1_steepest,
+        project=_l1_project,
+        start=_l1_start,
+        sparse=True,
+        about="the sum of the changes of all pixels, without their signs",
+    ),
 )

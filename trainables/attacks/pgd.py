@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from trainables.attacks.ascent import SteppedSpec, ascend, best_of
@@ -17,9 +17,9 @@ class PgdSpec(SteppedSpec):
     """Projected gradient ascent from a random start, a step 2.5 eps / steps unless told."""
 
     name: Literal["pgd"] = "pgd"
-    steps: PositiveInt = 40
-    random_start: bool = True
-    restarts: PositiveInt = 1
+    steps: PositiveInt = Field(40, description="number of steps")
+    random_start: bool = Field(True, description="start at a random point of the ball; false: at the image")
+    restarts: PositiveInt = Field(1, description="runs from different random starts, of which the best counts")
     travel: ClassVar[float] = 2.5
 
     @model_validator(mode="after")

@@ -27,11 +27,11 @@ class SpsaSpec(AttackSpec):
     name: Literal["spsa"] = "spsa"
     norm: Literal["linf"] = "linf"
     loss: str = Field("margin", description="the criterion that the attack maximises")
-    steps: PositiveInt = 100
-    pairs: PositiveInt = 64
+    steps: PositiveInt = Field(100, description="of Adam")
+    pairs: PositiveInt = Field(64, description="pairs of queries for each step")
     delta: float = Field(0.01, gt=0, le=1, description="how far from the image the queries are, on its scale")
-    lr: PositiveFloat = 0.01
-    random_start: bool = True
+    lr: PositiveFloat = Field(0.01, description="learning rate of Adam")
+    random_start: bool = Field(True, description="start at a random point of the ball; false: at the image")
 
 
 def spsa(

@@ -19,7 +19,9 @@ class SuiteSpec(AttackSpec):
     """Attacks from cheap to expensive; each takes the suite's norm and eps, and keeps its own view and loss."""
 
     name: Literal["suite"] = "suite"
-    attacks: tuple[SerializeAsAny[AttackSpec], ...] = Field(min_length=1)
+    attacks: tuple[SerializeAsAny[AttackSpec], ...] = Field(
+        min_length=1, description="the attacks, from cheap to expensive"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -36,16 +36,24 @@ class RbfMappingConfig(DefenseConfig):
     """
 
     name: Literal["rbf_mapping"] = "rbf_mapping"
-    psi: Literal["factor", "cholesky", "identity", "per_channel_code"] = "factor"
-    learn_beta: bool = True
+    psi: Literal["factor", "cholesky", "identity", "per_channel_code"] = Field(
+        "factor", description="how Psi, the shape of the basis functions, is learned; see the class"
+    )
+    learn_beta: bool = Field(True, description="whether the widths beta are trained")
     beta_init: PositiveFloat | None = Field(
         None, description="None: 1 / median(D) on the first batch; the authors' code: 2.0, which underflows for K >= 64"
     )
     centers: PositiveInt | None = Field(None, description="P; None: as many as channels (authors' code)")
     outputs: PositiveInt | None = Field(None, description="O; None: as many as channels (authors' code)")
     rank: PositiveInt | None = Field(None, description="r, columns of A; None: P; factor and cholesky only")
-    distance_power: Literal[1, 2] = 2
-    placement: tuple[Literal["conv", "head"], ...] = Field(("conv", "head"), min_length=1)
+    distance_power: Literal[1, 2] = Field(
+        2, description="1 takes the square root of the quadratic form, as the code does; paper: 2"
+    )
+    placement: tuple[Literal["conv", "head"], ...] = Field(
+        ("conv", "head"),
+        min_length=1,
+        description="where blocks stand: behind every conv block, before the softmax layer",
+    )
     jitter: PositiveFloat = Field(1e-3, description="cholesky only")
 
 

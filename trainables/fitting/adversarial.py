@@ -25,9 +25,12 @@ class AdversarialConfig(Frozen):
     `relative_step` times eps; FGSM's is eps itself.
     """
 
-    attack: Literal["fgsm", "pgd"] = "pgd"
-    norm: Literal["linf", "l2"] = "linf"
-    eps: Radius | tuple[Radius, Radius] = 0.1
+    attack: Literal["fgsm", "pgd"] = Field("pgd", description="how training examples are made")
+    norm: Literal["linf", "l2"] = Field("linf", description="the norm of eps")
+    eps: Radius | tuple[Radius, Radius] = Field(
+        0.1,
+        description="size of the perturbation, on the [0, 1] image scale; a pair is a range that each batch draws from",
+    )
     steps: PositiveInt = Field(10, description="pgd only")
     relative_step: Annotated[float, Field(gt=0)] = Field(0.25, description="pgd only")
     random_start: bool = Field(True, description="pgd only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import SerializeAsAny, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from torch import Tensor, nn
 
 from trainables.attacks.registry import attack_spec
@@ -21,7 +21,7 @@ class EmbeddingSensitivitySpec(MeasureSpec):
     """The attack that makes x' of x, at each of its eps; it attacks the view that is measured."""
 
     name: Literal["embedding_sensitivity"] = "embedding_sensitivity"
-    attack: SerializeAsAny[AttackSpec]
+    attack: SerializeAsAny[AttackSpec] = Field(description="the attack that makes x' of x, at each of its eps")
 
     @model_validator(mode="before")
     @classmethod

@@ -41,12 +41,12 @@ def resnet18(shape: tuple[int, int, int], classes: int, *, width: int | None = N
 
 
 def resnet20(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
-    """Build wnll's ResNet20; see `_buffered`."""
+    """Build wnll's ResNet20: CIFAR blocks of 16-32-64, GAP and a buffer layer; see `_buffered`."""
     return _buffered("resnet20", shape, classes, width=width, blocks=3)
 
 
 def resnet56(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
-    """Build wnll's ResNet56; see `_buffered`."""
+    """Build wnll's ResNet56: CIFAR blocks of 16-32-64, GAP and a buffer layer; see `_buffered`."""
     return _buffered("resnet56", shape, classes, width=width, blocks=9)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import (
+    Field,
     PositiveInt,
 )
 
@@ -13,4 +14,6 @@ class NetworkSpec(Frozen):
     """Which network; `width` is the number of filters of its first layer (None: the network's own)."""
 
     name: str = "cnn3"
-    width: PositiveInt | None = None
+    width: PositiveInt | None = Field(
+        None, description="filters of the first layer; the others scale with it; none: the network's own"
+    )

@@ -21,7 +21,7 @@ from orchestrator.storage.store import Store
 from search_spaces import STUDIES
 from trainables.specs import EvaluationSpec, TrainingSpec
 
-COMMANDS = ("studies", "plan", "run", "search", "submit", "report", "show")
+COMMANDS = ("studies", "plan", "run", "search", "submit", "report", "show", "describe")
 COLUMNS, LINES = 100, 24
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("ROBUST_SWEEP", "MLFLOW", "RAY"))}
 

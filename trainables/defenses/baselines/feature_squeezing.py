@@ -29,7 +29,7 @@ TRUNCATE = 4  # standard deviations after which the Gaussian filter ends, as sci
 class Squeezer(Frozen):
     """Which squeezer. Xu et al. use 1 bit on MNIST, 4 or 5 on CIFAR, and a 2x2 or 3x3 median; sigma is FSG's."""
 
-    name: Literal["none", "bit_depth", "median", "gaussian"] = "median"
+    name: Literal["none", "bit_depth", "median", "gaussian"] = Field("median", description="how an image is squeezed")
     bits: Annotated[int, Field(ge=1, le=8)] = Field(4, description="bit_depth only")
     sigma: PositiveFloat = Field(1.0, description="gaussian only; in pixels")
 
@@ -39,14 +39,14 @@ class FeatureSqueezingConfig(DefenseConfig):
 
     name: Literal["feature_squeezing"] = "feature_squeezing"
     squeezer: Squeezer = Squeezer()
-    train_on: Literal["clean", "squeezed"] = "clean"
+    train_on: Literal["clean", "squeezed"] = Field("clean", description="the images that the network is trained on")
     label_smoothing: LabelSmoothing = 0.0
 
 
 class FeatureSqueezingInference(Frozen):
     """The squeezer to predict through in place of the config's (None): it needs no other training."""
 
-    squeezer: Squeezer | None = None
+    squeezer: Squeezer | None = Field(None, description="the squeezer to predict through; none: the one of training")
 
 
 class Squeezed(nn.Module):

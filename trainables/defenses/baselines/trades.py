@@ -24,7 +24,7 @@ class TradesConfig(DefenseConfig):
     """
 
     name: Literal["trades"] = "trades"
-    beta: NonNegativeFloat = 6.0
+    beta: NonNegativeFloat = Field(6.0, description="weight of the agreement; the paper's 1/lambda")
     start_std: PositiveFloat = Field(0.001, description="of the Gaussian noise (the authors' code)")
     attack: AdversarialConfig = AdversarialConfig()
     label_smoothing: LabelSmoothing = 0.0

@@ -56,7 +56,9 @@ class PclConfig(DefenseConfig):
     """
 
     name: Literal["pcl"] = "pcl"
-    supervision: Literal["pcl", "center", "contrastive", "triplet", "softmax"] = "pcl"
+    supervision: Literal["pcl", "center", "contrastive", "triplet", "softmax"] = Field(
+        "pcl", description="the loss of the inner layers"
+    )
     loss: Literal["code", "paper"] = Field("code", description="pcl only; paper: Eq. 5 with `cap`")
     tau: NonNegativeFloat = Field(
         0.01,

@@ -64,7 +64,7 @@ class RbfCnnConfig(DefenseConfig):
     train_beta1: PositiveFloat = Field(
         125 * math.log(2), description="nats; the authors' code: 125 in base 2; the paper gives only the test's"
     )
-    smoothing: float = Field(0.1, ge=0, le=0.5)
+    smoothing: float = Field(0.1, ge=0, le=0.5, description="share of each label that goes to the other classes")
     plus: PlusConfig | None = Field(None, description="None: rCNN")
 
 
@@ -78,7 +78,10 @@ class RbfCnnInference(Frozen):
     test_beta1: PositiveFloat = Field(25.0, description="nats, the paper's e^{25 v}; the code: 25 in base 2 = 17.3")
     beta2: float = Field(1.75, ge=0, description="paper, for MNIST and CIFAR")
     passes: PositiveInt = Field(10, description="m of Eq. 5, paper")
-    noise_scale: Literal["variance", "std"] = "variance"
+    noise_scale: Literal["variance", "std"] = Field(
+        "variance",
+        description="standard deviation of the noise: beta2 sigma^2 (variance, code) or beta2 sigma (std, paper)",
+    )
 
 
 class ReconstructingCnn(nn.Module):

@@ -30,12 +30,12 @@ ALPHA_DECAY = 0.05
 class EmConfig(Frozen):
     """How the filters are fitted; values are the authors' code for MNIST except where a description says otherwise."""
 
-    m_steps: PositiveInt = 500
+    m_steps: PositiveInt = Field(500, description="M-steps in all")
     creation_m_steps: PositiveInt | None = Field(
         250, description="new filters only in these first M-steps; None: until alpha reaches 0"
     )
-    batch_size: PositiveInt = 50
-    batches_per_m_step: PositiveInt = 15
+    batch_size: PositiveInt = Field(50, description="images whose patches are read at a time")
+    batches_per_m_step: PositiveInt = Field(15, description="batches of images for each M-step")
     m_step_share: float = Field(
         0.02,
         gt=0,

@@ -57,13 +57,15 @@ class WnllConfig(DefenseConfig):
     solver: Literal["cholesky", "cg"] = Field("cholesky", description="ours; authors: BiCGSTAB, once a class")
     tie: float = Field(1e-5, gt=0, lt=1, description="ours: share of a query's degree that ties it to a uniform label")
     template: PositiveInt = Field(500, description="training images, class-balanced; at most half of them (ours)")
-    template_seed: int = Field(0, ge=0)
+    template_seed: int = Field(0, ge=0, description="of the draw of the template")
     buffer_width: PositiveInt = Field(64, description="of FC, ReLU, where the network has no stage named buffer")
-    loops: PositiveInt = 2
+    loops: PositiveInt = Field(2, description="times that linear and WNLL training take turns")
     wnll_epochs: int = Field(5, ge=0, description="of a loop's epochs, the last; at most half of them (ours)")
     later_lr: PositiveFloat = Field(0.09, description="factor of lr in the loops after the first")
     wnll_lr: PositiveFloat = Field(0.1, description="further factor of lr in WNLL stages; ours, no source")
-    training_data: Literal["original", "tvm", "original+tvm"] = "original"
+    training_data: Literal["original", "tvm", "original+tvm"] = Field(
+        "original", description="images as they are, after total variation minimisation, or both"
+    )
     tvm: TvmConfig = Field(TvmConfig(), description="of the training data; at test it is an inference setting")
     adversarial: AdversarialConfig | None = Field(None, description="train on attacked images in both kinds of stage")
 
@@ -85,7 +87,7 @@ class WnllInference(Frozen):
 
     activation: Literal["wnll", "linear"] = Field("wnll", description="linear: the head of the linear stages")
     transductive: bool = Field(True, description="False: each query alone with the template")
-    tvm: TvmConfig | None = None
+    tvm: TvmConfig | None = Field(None, description="total variation minimisation of the queries; none: as they are")
 
 
 class WnllModel(nn.Module):

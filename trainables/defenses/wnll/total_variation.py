@@ -27,7 +27,7 @@ class TvmConfig(Frozen):
 
     lambda_tv: float = Field(0.03, ge=0, description="for images in [0, 1]")
     keep: float = Field(0.5, gt=0, le=1, description="probability that a pixel is kept")
-    iterations: PositiveInt = 100
+    iterations: PositiveInt = Field(100, description="of the solver")
     seed: int = Field(0, ge=0, description="of the mask")
 
 

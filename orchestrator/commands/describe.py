@@ -1,0 +1,237 @@
+"""What there is to choose from, read from the code itself: docstrings, and the fields of the settings' classes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from orchestrator.commands.setting_types import models_in, type_of
+from search_spaces import STUDIES
+from search_spaces.study import Study
+from trainables.attacks import ATTACKS, CRITERIA, NORMS
+from trainables.data import DATASETS
+from trainables.data.spec import DatasetSpec
+from trainables.defenses import DEFENSES
+from trainables.errors import unknown
+from trainables.judges import JUDGES
+from trainables.measures import MEASURES
+from trainables.networks import NETWORKS
+from trainables.networks.spec import NetworkSpec
+from trainables.specs import AttackSpec
+from trainables.values import Frozen
+
+CITATION = re.compile(r" ?\(([^()]*(?:\b(?:19|20)\d\d\b|\b(?:Figure|Table) )[^()]*)\)")
+DERIVED = "derived"  # a default that depends on other settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key as `--set` takes it. `default` is a JSON value, and without meaning where the setting is required."""
+
+    key: str
+    type: str
+    default: Any
+    description: str
+    is_required: bool = False
+
+
+@dataclass(frozen=True)
+class Description:
+    """A thing of some kind: what it is, the paper it comes from ("" if none), and its settings."""
+
+    kind: str
+    name: str
+    what: str
+    paper: str
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The things of one kind by name, and how each is described."""
+
+    about: str
+    things: Mapping[str, Any]
+    text_of: Callable[[Any], tuple[str, str]]  # what it is, and its paper
+    settings_of: Callable[[Any], Iterator[Setting]] = lambda thing: iter(())
+
+
+def kind_named(kind: str) -> Kind:
+    """Return a kind; raise InputError for an unknown one."""
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    return KINDS[kind]
+
+
+def describe(kind: str, name: str) -> Description:
+    """Describe a thing by its name; raise InputError for an unknown kind or name."""
+    known = kind_named(kind)
+    if name not in known.things:
+        raise unknown(kind, name, known.things)
+    thing = known.things[name]
+    what, paper = known.text_of(thing)
+    if what.startswith(f"{name}: "):
+        what = what.removeprefix(f"{name}: ")
+        what = what[0].upper() + what[1:]
+    return Description(kind, name, what, paper, tuple(known.settings_of(thing)))
+
+
+def descriptions(kind: str) -> list[Description]:
+    """Describe all things of a kind."""
+    return [describe(kind, name) for name in kind_named(kind).things]
+
+
+def settings_in(model: type[Frozen], prefix: str, default: object = None) -> Iterator[Setting]:
+    """Yield the settings of a config, nested ones below their own; `default` is a config whose values are defaults."""
+    for leaf, field in model.model_fields.items():
+        if leaf == "name" and prefix.count(".") == prefix.count("<column>.") + 1:
+            continue  # what is described has this name
+        nested = [] if AttackSpec in (found := models_in(field.annotation)) else found
+        value = getattr(default, leaf) if isinstance(default, Frozen) else _default_of(field)
+        is_shown = not nested or not isinstance(value, Frozen)
+        if is_shown:
+            yield _setting(f"{prefix}{leaf}", field, value, _meaning(model, leaf))
+        for below in nested:
+            yield from settings_in(below, f"{prefix}{leaf}.", value)
+
+
+def _setting(key: str, field: FieldInfo, value: object, description: str) -> Setting:
+    is_required = value is PydanticUndefined
+    shown = None if is_required else TypeAdapter(Any).dump_python(value, mode="json")
+    return Setting(key, type_of(field.annotation, field.metadata), shown, description, is_required)
+
+
+def _meaning(model: type[Frozen], leaf: str) -> str:
+    """Return a field's description: its own, or that of the field that it replaces in a class above."""
+    classes = [c for c in model.__mro__ if issubclass(c, Frozen) and leaf in c.model_fields]
+    return next((text for c in classes if (text := c.model_fields[leaf].description)), "")
+
+
+def _default_of(field: FieldInfo) -> object:
+    return DERIVED if field.default_factory is not None else field.default
+
+
+def _paragraph(text: str | None) -> str:
+    """Return the first paragraph of a docstring, on one line."""
+    return " ".join(inspect.cleandoc(text or "").partition("\n\n")[0].split())
+
+
+def _text(*, module: str, own: str | None = None) -> tuple[str, str]:
+    """Return what a thing is and its paper, from the docstring of its module and, if it has one, its own.
+
+    A paper stands in brackets in a module's docstring, or is all of its first paragraph.
+    """
+    whole = inspect.cleandoc(sys.modules[module].__doc__ or "")
+    first = _paragraph(whole)
+    if own and '"' in first:
+        return _paragraph(own), first.partition(": ")[2]
+    what, paper = _cited(first)
+    paper = paper or _cited(" ".join(whole.split()))[1]
+    return _paragraph(own) or what, paper
+
+
+def _cited(text: str) -> tuple[str, str]:
+    """Return a text without its first citation, and that citation."""
+    found = CITATION.search(text)
+    return (CITATION.sub("", text, count=1), found[1]) if found else (text, "")
+
+
+def _configured(thing: Any, config: type[Frozen]) -> tuple[str, str]:
+    return _text(module=config.__module__, own=vars(thing).get("__doc__") if isinstance(thing, type) else None)
+
+
+def _function(function: Any) -> Any:
+    return getattr(function, "func", function)
+
+
+def _without_verb(function: Any) -> str:
+    """Return what a function builds or returns, as its docstring says it."""
+    return re.sub(r"^(?:Build|Return) ", "", _paragraph(function.__doc__))
+
+
+def _study_settings(study: Study) -> Iterator[Setting]:
+    for key, value in study.base.items():
+        yield Setting(key, "setting of every row", value, "")
+    for grid in study.space:
+        for key, values in grid.items():
+            yield Setting(key, "axis", list(values), "")
+    for column, attack in study.attacks.items():
+        yield Setting(f"attack.{column}", "attack", attack.model_dump(mode="json", exclude_defaults=True), "")
+    for column, measure in study.measures.items():
+        yield Setting(f"measure.{column}", "measure", measure.model_dump(mode="json", exclude_defaults=True), "")
+
+
+def _defense_settings(defense: Any) -> Iterator[Setting]:
+    yield from settings_in(defense.Config, "defense.")
+    yield from settings_in(defense.Inference, "inference.")
+
+
+def _attack_settings(attack: Any) -> Iterator[Setting]:
+    """Yield an attack's settings; those that have no default and are not missed follow from the others."""
+    name = attack.Spec.model_fields["name"].default
+    try:
+        follow = attack.Spec.model_validate({"name": name, "eps": [0.1]}).model_fields_set - {"name", "eps"}
+    except ValidationError:
+        follow = set()
+    for setting in settings_in(attack.Spec, "attack.<column>."):
+        is_derived = setting.key.removeprefix("attack.<column>.") in follow
+        yield replace(setting, default=DERIVED, is_required=False) if is_derived else setting
+
+
+KINDS: dict[str, Kind] = {
+    "defense": Kind(
+        "how a model is built and trained to resist attacks",
+        DEFENSES,
+        lambda defense: _configured(defense, defense.Config),
+        _defense_settings,
+    ),
+    "attack": Kind(
+        "how images are changed so that a model fails on them",
+        ATTACKS,
+        lambda attack: _configured(attack, attack.Spec),
+        _attack_settings,
+    ),
+    "network": Kind(
+        "the network that a defense trains",
+        NETWORKS,
+        lambda network: (_without_verb(network), ""),
+        lambda network: settings_in(NetworkSpec, "network."),
+    ),
+    "measure": Kind(
+        "what else a model is asked, beside its answers",
+        MEASURES,
+        lambda measure: _configured(measure, measure.Spec),
+        lambda measure: settings_in(measure.Spec, "measure.<column>."),
+    ),
+    "dataset": Kind(
+        "the images that models are trained and tested on",
+        DATASETS,
+        lambda dataset: _text(module=_function(dataset.read).__module__),
+        lambda dataset: settings_in(DatasetSpec, "dataset."),
+    ),
+    "norm": Kind("how the size of a change is measured", NORMS, lambda norm: (norm.about, "")),
+    "criterion": Kind(
+        "what an attack maximises",
+        CRITERIA,
+        lambda criterion: _cited(_without_verb(criterion.loss)),
+    ),
+    "judge": Kind(
+        "what an answer is worth, for each kind of task",
+        JUDGES,
+        lambda judge: _text(module=_function(judge.predict).__module__),
+    ),
+    "study": Kind(
+        "a named question: what is compared, under which attacks",
+        STUDIES,
+        lambda study: (study.question or study.title, ", ".join(filter(None, (study.paper, study.table)))),
+        _study_settings,
+    ),
+}
