@@ -23,7 +23,7 @@ from orchestrator.commands.lookup import find_study
 from orchestrator.planning.plan import expand
 from orchestrator.storage import claims
 from orchestrator.storage.claims import FOLDER, Claims
-from orchestrator.storage.remote import RootError
+from orchestrator.storage.remote import KEYS, RootError
 from orchestrator.storage.store import KINDS, Store
 from orchestrator.sweeping import sweep
 from orchestrator.sweeping.remainder import remainder
@@ -232,7 +232,7 @@ def test_workers_on_ray_reach_the_root_and_a_server_that_goes_away_costs_nothing
 def test_keys_and_endpoint_of_the_drivers_environment_reach_workers_that_have_none(
     ray_session, s3, store, mine, monkeypatch
 ):
-    for name in sweep.KEYS:
+    for name in KEYS:
         if name in s3.environment:
             monkeypatch.setenv(name, s3.environment[name])
     plan = expand(mine[1].study, overrides={"defense": "none", "epochs": 1})
