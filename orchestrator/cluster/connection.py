@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""This process's connection to Ray: started here for one sweep, or that of a cluster."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from orchestrator.cluster.resources import Resources
 from trainables.errors import InputError
 from trainables.runtime.memory import total_memory
 
-# Read by Ray when it is imported or started: no second set of logs, no snapshots of a state nobody restores,
-# no change of directory in workers, no phoning home unless the user wants it.
+# Ray reads these when it is imported or started: no second set of logs, no snapshots of a state that nobody restores,
+# no change of directory in workers, no usage statistics (default: off).
 RAY_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
@@ -61,9 +61,9 @@ def connected(resources: Resources) -> Iterator[list[Mapping[str, float]]]:
 
 
 def _shut_others_out() -> None:
-    """Let a Ray of this process listen on loopback alone, to those who know its token: who reaches Ray runs code.
+    """Make a Ray of this process listen on loopback alone and ask for a token: anyone who can reach Ray can run code.
 
-    The first name is a switch of Ray's that it turns by itself on Windows and macOS; it reads it when it is imported.
+    Ray itself turns the first switch on Windows and macOS, and reads it when it is imported.
     """
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if "RAY_AUTH_MODE" not in os.environ:
@@ -71,9 +71,9 @@ def _shut_others_out() -> None:
 
 
 def packed(resources: Resources, *, ask: Callable[[], int] = total_memory) -> Resources:
-    """Return resources whose share of a GPU is known; `ask` says on a node how many bytes one of its GPUs has.
+    """Return resources whose share of a GPU is known; `ask` returns on a node how many bytes one of its GPUs has.
 
-    Ray does not say it. GPUs of one node are taken to be alike.
+    Ray does not know it. We assume that the GPUs of one node are alike.
     """
     if resources.gpu_memory_per_trial is None:
         return resources

@@ -21,9 +21,9 @@ def parse_memory(text: str) -> int:
 
 
 def share_of(need: int, memory: int) -> float:
-    """Return the share of a GPU of `memory` bytes that `need` bytes take, rounded so that as many trials as fit do.
+    """Return the share of a GPU of `memory` bytes that `need` bytes take, rounded so that as many trials fit as can.
 
-    Raise InputError if not one fits.
+    Raise InputError if not even one fits.
     """
     if need > memory:
         raise InputError(
@@ -34,5 +34,5 @@ def share_of(need: int, memory: int) -> float:
 
 
 def gibibytes(size: float) -> str:
-    """Write bytes as a person reads them."""
+    """Write a number of bytes in GiB."""
     return f"{size / 2**30:.2f} GiB"

@@ -1,7 +1,7 @@
-"""Before anything is queued: why a trial could never be placed, or would fail on a node other than this one.
+"""Checks before anything is queued: whether a trial can be placed, and whether it would run on other nodes.
 
-On one machine it costs nothing. On a cluster every node that has room for a trial is asked once, by a small task of its
-own, whether it has this package's code and sees the root as this machine does.
+On one machine they cost nothing. On a cluster a small task asks every node that has room for a trial whether it has
+this package's code and sees the root as this machine does.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from trainables.errors import InputError
 from trainables.runtime.provenance import code_hash
 
 logger = logging.getLogger(__name__)
-Nodes = Sequence[Mapping[str, float]]  # what each has of CPU, GPU and so on
-Sight = Mapping[str, Any]  # what a node says of itself: node, and lacks, or code, sees, cannot_write
+Nodes = Sequence[Mapping[str, float]]  # the resources of each: CPU, GPU and so on
+Sight = Mapping[str, Any]  # a node's answer: node, and lacks, or code, sees, cannot_write
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # `ray up` leaves it on the head, for the autoscaler
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 CONNECT_SECONDS = 5.0
@@ -34,8 +34,8 @@ NAMED = 3
 def check(resources: Resources, store: Store, nodes: Nodes) -> int:
     """Return how many trials run at once on the Ray that this process is connected to.
 
-    Raise InputError if none ever could, on the nodes that are there or that its autoscaler may start, or if a node
-    has other code than this one or does not share the root.
+    Raise InputError if none ever could, on the living nodes or those that the autoscaler may start, or if a node has
+    other code than this one or does not share the root.
     """
     slots = resources.slots(room(resources, nodes))
     if (reason := misfits(sights(resources, store), code_hash(), store.shown)) is not None:
@@ -44,14 +44,14 @@ def check(resources: Resources, store: Store, nodes: Nodes) -> int:
 
 
 def room(resources: Resources, nodes: Nodes) -> Nodes:
-    """Return the nodes that trials will have: those that are there, or all that the cluster may grow to."""
+    """Return the nodes that trials will have: the living ones, or all that the cluster may grow to."""
     grown = growth(BOOTSTRAP.expanduser()) if resources.address is not None else []
     wider = max((nodes, grown), key=lambda those: sum(map(resources.fits, those)))
     return wider if any(map(resources.fits, wider)) else [*nodes, *grown]
 
 
 def growth(config: Path) -> Nodes:
-    """Return what each worker has that an autoscaler may start, by the file that `ray up` gave it; none without one."""
+    """Return the resources of each worker that an autoscaler may start, from the file of `ray up`; none without one."""
     import yaml
 
     try:
@@ -65,7 +65,7 @@ def growth(config: Path) -> Nodes:
 
 
 def sights(resources: Resources, store: Store) -> list[Sight]:
-    """Ask every other node that has room for a trial what it sees; those that die meanwhile are left out."""
+    """Ask every other node that has room for a trial what it sees; leave out nodes that die meanwhile."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -94,7 +94,7 @@ def sights(resources: Resources, store: Store) -> list[Sight]:
 
 
 def _answer(reference: Any, node: str) -> Sight | None:
-    """Return what a node said; None if it could not, as a spot node that was taken away."""
+    """Return a node's answer; None if it gave none, such as a spot node that was taken away."""
     import ray
     from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
 
@@ -108,7 +108,7 @@ def _answer(reference: Any, node: str) -> Sight | None:
 
 
 def _look() -> Callable[[str, str, str, Mapping[str, str]], Sight]:
-    """Return what runs on another node. It is sent by its value, since that node may lack this module."""
+    """Return the function that runs on another node. It is sent by value, since that node may lack this module."""
 
     def look(root: str, probe: str, node: str, keys: Mapping[str, str]) -> dict[str, Any]:
         for name, value in keys.items():
@@ -132,7 +132,7 @@ def _look() -> Callable[[str, str, str, Mapping[str, str]], Sight]:
 
 
 def misfits(sights: Iterable[Sight], code: str, root: str) -> str | None:
-    """Say what is wrong with nodes, given what they said and the hash of this machine's code; None if nothing is."""
+    """Return what is wrong with the nodes, from their answers and this machine's code hash; None if nothing is."""
     lacking = {s["node"]: s["lacks"] for s in sights if "lacks" in s}
     if lacking:
         return (
@@ -161,7 +161,7 @@ def _names(nodes: Iterable[str]) -> str:
 
 
 def refusal(host: str | None, port: int, *, seconds: float = CONNECT_SECONDS) -> str | None:
-    """Say why nothing answers at a port; None if something does."""
+    """Return why nothing answers at a port; None if something does."""
     try:
         socket.create_connection((host, port), seconds).close()
     except OSError as error:
@@ -170,14 +170,14 @@ def refusal(host: str | None, port: int, *, seconds: float = CONNECT_SECONDS) ->
 
 
 def tracking_refusal(uri: str) -> str | None:
-    """Say why a tracking server does not answer; None if it does, or is a file."""
+    """Return why a tracking server does not answer; None if it does, or if it is a file."""
     parts = urlsplit(uri)
     port = PORTS.get(parts.scheme.partition("+")[0])
     return refusal(parts.hostname, parts.port or port) if parts.hostname and port else None
 
 
 def check_token_file() -> None:
-    """Raise InputError for a token file that is not there, which Ray answers by killing the process."""
+    """Raise InputError if the token file is missing; Ray would kill the process."""
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     is_asked = os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not os.environ.get("RAY_AUTH_TOKEN")
     if is_asked and path and not Path(path).is_file():

@@ -1,4 +1,4 @@
-"""What a trial reserves, and how many of them fit."""
+"""What a trial reserves, and how many trials fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.errors import InputError
 class Resources:
     """Where and how wide a sweep runs. A `max_concurrent` of None means as many trials as fit.
 
-    `gpu_memory_per_trial`, in bytes, takes the place of `gpus_per_trial` until the GPUs are known: see `packed`.
+    `gpu_memory_per_trial`, in bytes, replaces `gpus_per_trial` until the GPUs are known: see `packed`.
     """
 
     address: str | None = None
@@ -47,7 +47,7 @@ class Resources:
             raise InputError(f"max_concurrent must be >= 1, got {self.max_concurrent}")
 
     def packed(self, memories: Sequence[int]) -> Resources:
-        """Return these with the share of a GPU that a trial's memory is of the smallest of GPUs of so many bytes."""
+        """Return these with a trial's share of a GPU: its memory over that of the smallest GPU, given their bytes."""
         if self.gpu_memory_per_trial is None:
             return self
         if not memories:

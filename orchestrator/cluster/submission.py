@@ -1,12 +1,13 @@
 """Submission: a planned study as it is sent to a cluster, and compared on arrival with what was planned here.
 
-A study travels as data, so one of a user's own file or the best of a search needs nothing else on the cluster. It is
-written into the job's own files and stands in no command line.
+A study travels as data, so a study from a user's file or the best of a search needs nothing else on the cluster. It is
+written into the job's own files, beside the very code that wrote it, and appears in no command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,10 +23,10 @@ FILE = "submission.json"
 
 
 class Submission(Frozen):
-    """A plan as what it is expanded from and what it came to, and how the cluster is to run it.
+    """A plan's study and settings, the fingerprints that it expanded to, and how the cluster is to run it.
 
-    `trainings` and `evaluations` are fingerprints. A `tracking_uri` of None is left to the cluster, whose head may name
-    one in MLFLOW_TRACKING_URI.
+    `trainings` and `evaluations` are fingerprints. `resources` are of the cluster that the job is part of. A
+    `tracking_uri` of None is left to the cluster, whose head may name one in MLFLOW_TRACKING_URI.
     """
 
     study: Study
@@ -36,24 +37,14 @@ class Submission(Frozen):
     trainings: tuple[str, ...]
     evaluations: tuple[str, ...]
     root: str
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
-    max_concurrent: int | None = None
-    gpu_memory_per_trial: int | None = None
+    resources: Resources
     tracking_uri: str | None = None
     data: str = ""
     download: bool = False
     retry_failed: bool = False
 
-    @property
-    def resources(self) -> Resources:
-        """What the sweep asks of the cluster that the job is part of."""
-        return Resources(
-            "auto", self.cpus_per_trial, self.gpus_per_trial, self.max_concurrent, self.gpu_memory_per_trial
-        )
-
     def plan(self) -> Plan:
-        """Expand the study again; raise InputError if that is not what was submitted."""
+        """Expand the study again; raise InputError if the result differs from what was submitted."""
         plan = expand(self.study, asked=self.asked, scale=self.scale, overrides=dict(self.overrides), seeds=self.seeds)
         sent, here = {*self.trainings, *self.evaluations}, {*plan.trainings, *plan.evaluations}
         if sent != here:
@@ -75,10 +66,7 @@ def submission_of(plan: Plan, *, root: str, resources: Resources, **options: Any
         trainings=tuple(plan.trainings),
         evaluations=tuple(plan.evaluations),
         root=root,
-        cpus_per_trial=resources.cpus_per_trial,
-        gpus_per_trial=resources.gpus_per_trial,
-        max_concurrent=resources.max_concurrent,
-        gpu_memory_per_trial=resources.gpu_memory_per_trial,
+        resources=replace(resources, address="auto"),
         **options,
     )
 
@@ -91,7 +79,7 @@ def load_submission(file: Path) -> Submission:
 
 
 def check_root(root: str, *, is_shared: bool) -> None:
-    """Raise InputError unless every node of a cluster sees the same root; for a folder that is the user's word."""
+    """Raise InputError unless every node of a cluster sees the same root; for a folder, the user vouches for it."""
     if "://" in root and not root.startswith("file://"):
         _refuse_password("root", root, "give the nodes an instance profile, or AWS_ACCESS_KEY_ID and so on")
         return
@@ -108,7 +96,7 @@ def check_root(root: str, *, is_shared: bool) -> None:
 
 
 def check_tracking_uri(uri: str | None) -> None:
-    """Raise InputError for a tracking URI that is of no use on a cluster, or is nobody else's to read."""
+    """Raise InputError for a tracking URI that a cluster cannot use, or that holds a password."""
     if uri is None:
         return
     check_uri(uri)

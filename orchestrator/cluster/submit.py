@@ -1,7 +1,7 @@
 """Ray Jobs: send a planned study to a cluster with the code that planned it, and follow it to its end.
 
-What a job is called, its command, its environment and its metadata can be read by whoever sees the cluster's dashboard:
-they hold the study's name and where its results go. Ray's own client takes the token from RAY_AUTH_TOKEN,
+Anyone who sees the cluster's dashboard can read a job's name, command, environment and metadata: they hold the study's
+name and the place of its results. Ray's own client takes the token from RAY_AUTH_TOKEN,
 RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token if RAY_AUTH_MODE=token, and sends it as a header alone.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PACKAGES = ("orchestrator", "trainables", "search_spaces")
 ENTRYPOINT = f"python -m orchestrator arrive {FILE}"
 SCHEMES = ("http", "https")
-LOST_SECONDS = 60.0  # without an answer of the dashboard, until a job is no longer followed
+LOST_SECONDS = 60.0  # without an answer from the dashboard, after which a job is no longer followed
 AGENT_SECONDS, NO_AGENT = 120.0, "No available agent"  # as Ray says it
 LOOK_AGAIN_SECONDS = 1.0
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray would prefer them to the address that is given
@@ -90,7 +90,7 @@ def submit(submission: Submission, *, address: str, console: Console, wait: bool
 
 
 def stage(submission: Submission, folder: Path) -> None:
-    """Put into a folder what a job needs: this very code, wherever it was installed, and the submission."""
+    """Copy into a folder what a job needs: this very code, wherever it is installed, and the submission."""
     for package in PACKAGES:
         source = Path(__file__).parents[2] / package
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -98,7 +98,7 @@ def stage(submission: Submission, folder: Path) -> None:
 
 
 def _send(client: JobSubmissionClient, job: dict[str, Any]) -> None:
-    """Submit a job; wait for the agent that starts jobs, which a new head has some time after its dashboard."""
+    """Submit a job; wait for the agent that starts jobs, which comes up after a new head's dashboard."""
     until = time.monotonic() + AGENT_SECONDS
     while True:
         try:
@@ -178,7 +178,7 @@ def _client(address: str) -> JobSubmissionClient:
     except AuthenticationError:
         raise InputError(
             f"the cluster at {shown!r} must be sent its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a "
-            "file with the head's token (unless set, it is ~/.ray/auth_token)"
+            "file with the head's token (default: ~/.ray/auth_token)"
         ) from None
     except (ConnectionError, RuntimeError) as error:
         if "ray[default]" in str(error):

@@ -60,7 +60,7 @@ def run_study(
         console.print("nothing to retry: nothing of this study has failed")
         return FINISHED
     datasets = sweep.load_datasets(plan, rest, folder=data_folder, download=download)
-    sweep.check_builds(plan, rest, datasets)
+    sweep.check_builds(rest, datasets)
     warn_of_mlflow(uri, console)
     with open_session(parent_of(plan), [plan], store, uri, console, detail=debug) as session:
         with session.progress:

@@ -119,7 +119,7 @@ def run_search(
     if found.wants_more:
         every_kind = Remainder(tuple(found.corners.trainings.values()), (), frozenset(), frozenset())
         datasets = sweep.load_datasets(found.corners, every_kind, folder=data_folder, download=download)
-        sweep.check_builds(found.corners, every_kind, datasets)
+        sweep.check_builds(every_kind, datasets)
         warn_of_mlflow(uri, console)
     with open_session(parent, plans, store, uri, console) as session:
         with session.progress as progress:

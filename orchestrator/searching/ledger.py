@@ -1,8 +1,8 @@
 """A search's trials in Optuna's database: which point is next, what each is worth, which trainings to give up.
 
-Durable: trials stand there as they begin and end, so that a search of the same name goes on where the last driver was
-killed. Optuna's pruners are used and not Tune's, since their state is that database; Optuna's integration with Tune
-is not used, since it takes neither a database's URL nor a pruner.
+The database is written as trials begin and end, so that a search of the same name goes on where the last driver was
+killed. We use Optuna's pruners and not Tune's, since their state is that database, and not Optuna's integration with
+Tune, since it takes neither a database's URL nor a pruner.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ DEFINITION, NOTES, RETRY_OF = "robust_sweep.search", "robust_sweep.trial", "retr
 
 @dataclass(frozen=True)
 class Options:
-    """How a search is carried on; none of it changes what its trials mean.
+    """How a search is carried on; no option changes what its trials mean.
 
-    `trials` are all, those of earlier calls included. `storage` is a database as SQLAlchemy names it, such as
-    sqlite:////tmp/optuna.db.
+    `trials` counts all of them, those of earlier calls included. `storage` is a database as SQLAlchemy names it,
+    such as sqlite:////tmp/optuna.db.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Options:
     sampler_seed: int = 0
 
     def check(self) -> None:
-        """Raise InputError for what is unknown, and for a name that is none of a file."""
+        """Raise InputError for an unknown sampler or pruner, or a name that cannot name a file."""
         if not re.fullmatch(NAME, self.name) or not self.name.strip("."):
             raise InputError(f"name must match {NAME}, since it names files, got {self.name!r} (--name)")
         if self.sampler not in SAMPLERS:
@@ -82,15 +82,15 @@ class Options:
 class Ledger:
     """The trials of one search, each ended as complete, pruned or failed.
 
-    A trial that a killed driver left running is ended when the ledger is opened, and its point is the next to be
-    asked for. Of two drivers of one search the later takes the other's trials for such ones. That is harmless: what
-    the first one tells of them is dropped, the second finds their work in the store.
+    A trial that a killed driver left running is ended when the ledger is opened, and its point is the next one asked
+    for. If two drivers run the same search, the later one mistakes the other's trials for abandoned ones. That is
+    harmless: what the first driver tells of them is dropped, and the second finds their work in the store.
     """
 
     def __init__(
         self, options: Options, *, objectives: Sequence[str], definition: Mapping[str, Any], first_rung: int
     ) -> None:
-        """Open the database; raise InputError if it cannot be, or has a search of this name but of other settings."""
+        """Open the database; raise InputError if that fails, or if it has a search of this name with other settings."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.options = options
         pruner = PRUNERS[options.pruner](first_rung)
@@ -106,7 +106,7 @@ class Ledger:
             self._requeue()
 
     def _define(self, definition: Mapping[str, Any], objectives: Sequence[str]) -> None:
-        """Note what the search is about; raise InputError if it has trials that were about something else."""
+        """Note the search's definition; raise InputError if it has trials of another definition."""
         before = self._study.user_attrs.get(DEFINITION)
         if before == definition:
             return
@@ -120,13 +120,13 @@ class Ledger:
         self._study.set_user_attr(DEFINITION, dict(definition))
 
     def _requeue(self) -> None:
-        """End what was left running, and let its points be asked for again."""
+        """End the trials that were left running, and queue their points again."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def trials(self) -> list[SearchTrial]:
-        """Return the trials that have ended, but those that were left running and tried again."""
+        """Return the trials that have ended, without those that were left running and tried again."""
         trials = self._study.get_trials(deepcopy=False)
         orphans = {trial.user_attrs.get(RETRY_OF) for trial in trials}
         return [_as_trial(t) for t in trials if t.state in STATES.values() and t.number not in orphans]
@@ -145,14 +145,14 @@ class Ledger:
             return trial, space.draw(partial(_suggest, trial))
 
     def prunes(self, trial: Asked, *, epoch: int, value: float) -> bool:
-        """Keep what the objective was after an epoch; return whether to stop there."""
+        """Note the objective after an epoch; return whether to stop there."""
         with suppress(UpdateFinishedTrialError):
             trial.report(value, epoch)
             return trial.should_prune()
         return False
 
     def tell(self, trial: Asked, outcome: SearchTrial) -> None:
-        """End a trial, with what Optuna does not know of it beside it."""
+        """End a trial, and keep beside it what Optuna does not know about it."""
         notes = outcome.model_dump(mode="json", include={"label", "settings", "models", "work", "error", "same_as"})
         values = list(outcome.values) if outcome.state == "complete" else None
         with suppress(UpdateFinishedTrialError):
@@ -209,7 +209,7 @@ def _as_trial(trial: FrozenTrial) -> SearchTrial:
 
 @contextmanager
 def _database_errors(storage: str) -> Iterator[None]:
-    """Turn what a database raises when it is opened into an InputError, without its password."""
+    """Turn a database's errors on opening into an InputError without its password."""
     try:
         yield
     except InputError:

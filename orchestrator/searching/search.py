@@ -1,6 +1,6 @@
-"""A search: points from a ledger become units for the sweep's machinery, and what they were worth is told the ledger.
+"""A search: points from a ledger become units of a sweep, and the ledger is told what each point was worth.
 
-Nothing that the store has is run again: a point of which it has all records is worth at once what these say.
+Nothing that the store has is run again: a point whose records are all there has its value at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.cluster import connection, preflight
 from orchestrator.cluster.resources import Resources
 from orchestrator.planning.keys import DEFENSE
 from orchestrator.planning.plan import Plan
@@ -22,12 +21,11 @@ from orchestrator.searching.history import History, SearchTrial, State
 from orchestrator.searching.ledger import NO_PRUNER, Asked, Ledger, Options
 from orchestrator.searching.objectives import CLEAN_ACCURACY, ROBUST, WORST_CASE, Objective, probe_of, values_of
 from orchestrator.searching.space import SearchSpace, described
-from orchestrator.storage.claims import Claims
-from orchestrator.storage.litter import clear_litter
 from orchestrator.storage.store import Store
-from orchestrator.sweeping import tuner
+from orchestrator.sweeping.driver import driving
 from orchestrator.sweeping.remainder import Remainder, remainder
 from orchestrator.sweeping.schedule import Peers, Schedule
+from orchestrator.sweeping.tuner import STATE_SECONDS
 from orchestrator.sweeping.units import Unit
 from orchestrator.sweeping.watch import Listener, SweepResult, Watch, tell
 from orchestrator.uris import scrubbed, without_password
@@ -45,7 +43,7 @@ Told = Callable[[SearchTrial], None]
 
 
 def open_search(space: SearchSpace, objectives: Sequence[Objective], options: Options, store: Store) -> Search:
-    """Open a search of a space that `objectives.judged_by` gave; raise InputError for what cannot be carried on."""
+    """Open a search of a space from `objectives.judged_by`; raise InputError if it cannot be carried on."""
     options.check()
     _check_prunable(objectives, options, space.seeds)
     corners = space.plan(space.corners())
@@ -65,7 +63,7 @@ def run_trials(
     resources: Resources,
     listeners: Sequence[Listener] = (),
     told: Told = lambda trial: None,
-    state_seconds: float = tuner.STATE_SECONDS,
+    state_seconds: float = STATE_SECONDS,
 ) -> SweepResult:
     """Try points until the search has its trials; `told` hears of every one that ends.
 
@@ -74,20 +72,17 @@ def run_trials(
     resources.check()
     if not search.wants_more:
         return SweepResult()
-    with Claims(search.store) as claims, connection.connected(resources) as nodes:
-        resources = connection.packed(resources)
-        clear_litter(search.store)
-        slots = preflight.check(resources, search.store, nodes)
-        search.begin(slots, listeners, told, peers=claims)
+    with driving(search.store, resources) as driver:
+        search.begin(driver.slots, listeners, told, peers=driver.claims)
         if search.exhausted:
             return SweepResult()
         watch = Watch(search, search.store, listeners, pruner=search)
-        return tuner.fit(watch, datasets, resources, slots=slots, state_seconds=state_seconds)
+        return driver.fit(watch, datasets, state_seconds=state_seconds)
 
 
 @dataclass
 class Live:
-    """A trial under way, and the fingerprints of what it still waits for."""
+    """A trial under way, and the fingerprints of the specs that it still waits for."""
 
     trial: Asked
     plan: Plan
@@ -97,10 +92,10 @@ class Live:
 
 
 class Search:
-    """A source of units that come of the ledger's points, and the pruner of their trainings.
+    """A source of units for the ledger's points, and the pruner of their trainings.
 
-    If the ledger's database fails on the way, no more is asked, and `error` says why. Not safe for several threads;
-    Tune's loop is one.
+    If the ledger's database fails on the way, no more points are asked for, and `error` says why. Not safe for
+    several threads; Tune's loop is one.
     """
 
     def __init__(
@@ -176,7 +171,7 @@ class Search:
         return [self.space.plan([dict(trial.settings)]) for trial in self.ledger.trials() if trial.work]
 
     def history(self, study: Study, *, command: str) -> History:
-        """Return what came of the search so far; `study` is the searched one with all its attacks."""
+        """Return the search so far; `study` is the searched one with all its attacks."""
         names = tuple(objective.name for objective in self.objectives)
         return History(
             name=self.options.name,
@@ -197,7 +192,7 @@ class Search:
         tell(self._listeners, "done_elsewhere", unit)
 
     def _note_end(self, ended: frozenset[str], *, error: str | None = None) -> None:
-        """End the trials that waited for nothing else, or that now wait in vain."""
+        """End the trials that now have all they waited for, or that would wait in vain."""
         with self._guarded():
             for live in [live for live in self._live if live.pending & ended]:
                 if error is not None:
@@ -213,7 +208,7 @@ class Search:
                 self._ask()
 
     def _ask(self) -> None:
-        """Ask for a point; end its trial at once if its outcome is known, or else add what is left of its work."""
+        """Ask for a point; end its trial at once if its outcome is known, otherwise add the rest of its work."""
         trial, point = self.ledger.ask(self.space)
         facts: dict[str, Any] = {"number": trial.number, "settings": point, "same_as": None, "probed": {}}
         try:
@@ -264,7 +259,7 @@ class Search:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Hold an error of the database or of the store back from Tune, whose experiment it would end."""
+        """Keep an error of the database or the store from Tune, whose experiment it would end."""
         try:
             yield
         except Exception as error:
@@ -282,7 +277,7 @@ def _longest(corners: Plan) -> int:
 
 
 def _rungs(epochs: int) -> tuple[int, ...]:
-    """Return the epochs after which a training is probed, the last of them excluded."""
+    """Return the epochs after which a training is probed; the last epoch is not among them."""
     rungs = [max(1, epochs // FIRST_RUNG)]
     while 2 * rungs[-1] < epochs:
         rungs.append(2 * rungs[-1])
@@ -290,7 +285,7 @@ def _rungs(epochs: int) -> tuple[int, ...]:
 
 
 def _check_prunable(objectives: Sequence[Objective], options: Options, seeds: Sequence[int]) -> None:
-    """Raise InputError where a training's worth cannot be told from one evaluation of one model."""
+    """Raise InputError if one evaluation of one model cannot tell what a training is worth."""
     is_one = len(objectives) == len(seeds) == 1 and objectives[0].column != WORST_CASE
     if options.pruner != NO_PRUNER and not is_one:
         names = ", ".join(objective.name for objective in objectives)
@@ -302,7 +297,7 @@ def _check_prunable(objectives: Sequence[Objective], options: Options, seeds: Se
 
 
 def _definition(space: SearchSpace, objectives: Sequence[Objective], corners: Plan) -> dict[str, str]:
-    """Return what the trials of a search have in common, as texts; trials of another mean something else."""
+    """Return, as texts, what all trials of a search share; trials with another definition mean something else."""
     study = space.study
     return {
         "settings": json.dumps(dict(study.base), sort_keys=True, default=str),

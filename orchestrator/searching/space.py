@@ -1,6 +1,6 @@
 """What a search may choose: a study's ranges under the user's settings, and the plans of the points drawn from them.
 
-Pure: who draws is `orchestrator.search`; what a point is worth says `orchestrator.objectives`.
+Pure: `searching.search` draws the points, `searching.objectives` says what a point is worth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNSEARCHED = ("dataset", "attack", "examples")
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A study's ranges, and all else of it settled: `study` has one scale, whose settings are in its base."""
+    """A study's ranges, with everything else settled: `study` has one scale, whose settings are in its base."""
 
     study: Study
     ranges: Mapping[str, SearchRange]
@@ -40,11 +40,11 @@ class SearchSpace:
         return point
 
     def plan(self, points: Sequence[Point], *, split: Split = "validation") -> Plan:
-        """Return the plan of points, a row each, with the search's seeds; InputError for one that makes no spec."""
+        """Return the plan of points, a row each, with the search's seeds; InputError for a point that makes no spec."""
         return expand(with_rows(self.study, points), seeds=self.seeds, split=split)
 
     def corners(self) -> list[Point]:
-        """Return points that have every choice at least once, and every range's ends, with every defense."""
+        """Return points that cover every choice and the ends of every range, with every defense."""
         defenses = values_of(self.ranges.get(DEFENSE, self.study.base.get(DEFENSE, "none")))
         choices = [len(r) for key, r in self.ranges.items() if isinstance(r, tuple) and key != DEFENSE]
         return [self.draw(_at(turn, name)) for name in defenses for turn in range(max(len(POSITIONS), *choices, 0))]
@@ -53,8 +53,8 @@ class SearchSpace:
 def search_space(study: Study, *, scale: str, overrides: Mapping[str, Any], seeds: Sequence[int] | None) -> SearchSpace:
     """Settle a study's search space; raise InputError if it has none, or settings are wrong.
 
-    A range takes the place of the base's and the scale's setting. A setting of the user's takes the range's place; a
-    list for a key that holds one value is a choice. Unless seeds are given, each point has the study's first.
+    A range replaces the base's and the scale's setting. The user's setting replaces a range; a list for a key that
+    holds one value is a choice. `seeds` are each point's (default: the study's first).
     """
     overrides = with_whole_keys(overrides)
     ranges: dict[str, SearchRange] = dict(with_whole_keys(study.search))
@@ -94,7 +94,7 @@ def search_space(study: Study, *, scale: str, overrides: Mapping[str, Any], seed
 
 
 def with_rows(study: Study, points: Sequence[Mapping[str, Any]]) -> Study:
-    """Return a study with these rows alone; settings of its base that concern none of them are left out."""
+    """Return a study with these rows alone, without settings of its base that apply to none of them."""
     base, points = study.base, [with_whole_keys(point) for point in points]
     rows: list[Grid] = [{key: (value,) for key, value in point.items()} for point in points]
     kept = {k: v for k, v in base.items() if any(concerns(k, {**base, **point}) for point in points)}
@@ -126,7 +126,7 @@ def _at(turn: int, defense: str) -> Callable[[str, SearchRange], Any]:
 
 
 def described(ranges: Mapping[str, SearchRange]) -> Iterator[tuple[str, str]]:
-    """Yield each key and its range as a person reads it."""
+    """Yield each key and its range in words."""
     for key, values in ranges.items():
         if isinstance(values, tuple):
             yield key, ", ".join(map(str, values))

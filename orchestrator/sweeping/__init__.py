@@ -1,1 +1,25 @@
-"""TODO: one line."""
+"""A sweep: what the store lacks of a plan becomes units, which run as Ray's trials or in this process.
+
+`run_plan` is the way in; `remainder` says what is left; a `Listener` is told what happens.
+"""
+
+from __future__ import annotations
+
+from orchestrator.sweeping.remainder import Remainder, only_failed
+from orchestrator.sweeping.schedule import Schedule
+from orchestrator.sweeping.sweep import check_builds, load_datasets, run_plan
+from orchestrator.sweeping.units import Unit
+from orchestrator.sweeping.watch import Listener, SweepResult, Watch
+
+__all__ = [
+    "Listener",
+    "Remainder",
+    "Schedule",
+    "SweepResult",
+    "Unit",
+    "Watch",
+    "check_builds",
+    "load_datasets",
+    "only_failed",
+    "run_plan",
+]

@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""The remainder: a plan minus what the store already has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainables.specs import EvaluationSpec, TrainingSpec
 
 @dataclass(frozen=True)
 class Remainder:
-    """What of a plan the store lacks, and what it has."""
+    """The part of a plan that the store lacks, and the part that it has."""
 
     trainings: tuple[TrainingSpec, ...]
     evaluations: tuple[EvaluationSpec, ...]
@@ -24,7 +24,7 @@ class Remainder:
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        """What is left to run."""
+        """The names of all that is left to run."""
         return frozenset({s.fingerprint for s in self.trainings} | {s.fingerprint for s in self.evaluations})
 
 
@@ -41,7 +41,7 @@ def remainder(plan: Plan, store: Store) -> Remainder:
 
 
 def only_failed(rest: Remainder, store: Store) -> Remainder:
-    """Return what of a remainder was tried and failed, and the evaluations that a failed training kept from running."""
+    """Return those specs of a remainder that failed, or that did not run because a training failed."""
     failed = store.fingerprints("failures")
     return replace(
         rest,

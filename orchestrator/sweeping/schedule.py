@@ -22,7 +22,7 @@ LOOK_AGAIN_SECONDS = 1.0  # at what peers have under way
 
 
 class Peers(Protocol):
-    """The other drivers on the store, as far as a schedule must know of them; must not raise."""
+    """The other drivers on the store, as a schedule sees them; must not raise."""
 
     def done(self, fingerprints: Collection[str]) -> Collection[str]:
         """Return which of these somebody has finished by now."""
@@ -33,7 +33,7 @@ class Peers(Protocol):
         ...
 
     def release(self, fingerprints: Collection[str]) -> None:
-        """Let go of what has ended."""
+        """Give up the claims on these, which have ended."""
         ...
 
 
@@ -53,7 +53,7 @@ class NoPeers:
 class Schedule:
     """Hands out units: trainings first, evaluations once their models are there.
 
-    What a peer has under way waits at the end of its queue; `on_done_elsewhere` is told of what peers have finished.
+    Work that a peer has under way waits at the end of its queue; `on_done_elsewhere` is told when a peer finished it.
     Not safe for several threads; Tune's loop is one.
     """
 
@@ -79,7 +79,7 @@ class Schedule:
         self.add(rest)
 
     def add(self, rest: Remainder, *, probe: Probe | None = None) -> list[Unit]:
-        """Take on more work, less what is under way; return its units. `probe` goes with its trainings."""
+        """Add work that is not under way yet; return its units. `probe` goes with its trainings."""
         under_way = {s.fingerprint for u in self.units.values() if u.name not in self._ended for s in u.specs}
         self._trained |= rest.trained
         trainings = [training_unit(s, probe=probe) for s in rest.trainings if s.fingerprint not in under_way]
@@ -122,7 +122,7 @@ class Schedule:
         self._resting = [rest for rest in self._resting if rest[0] > now]
 
     def _left_of(self, unit: Unit) -> Unit | None:
-        """Return a unit less what peers have finished; None if that is all of it."""
+        """Return a unit without the work that peers have finished; None if nothing is left."""
         done = self._peers.done(unit.fingerprints)
         if not done:
             return unit
@@ -139,13 +139,13 @@ class Schedule:
         return not (self.is_ready or self._waiting or self._resting)
 
     def retry(self, name: str, *, after: float) -> None:
-        """Take a unit back that ended through no fault of its own, and hand it out again `after` seconds."""
+        """Take back a unit that ended through no fault of its own; hand it out again `after` seconds."""
         self._resting.append((time.monotonic() + after, self.units[name]))
 
     def finish(self, name: str, *, error: str | None = None) -> list[EvaluationSpec]:
         """Note a unit's end, with its error if it failed.
 
-        Return the evaluations that can now never run, for want of its model.
+        Return the evaluations that can now never run, because they need its model.
         """
         self._ended.add(name)
         self._peers.release(self.units[name].fingerprints)
@@ -163,7 +163,7 @@ class Schedule:
             self._ready.append(self._waiting.pop(unit.name))
 
     def _abandon(self, model: str) -> list[EvaluationSpec]:
-        """Take what needs the model out of the waiting units; a transfer's other targets stay."""
+        """Remove evaluations that need the model from the waiting units; a transfer's other targets stay."""
         lost: list[EvaluationSpec] = []
         for unit in [u for u in self._waiting.values() if model in u.needs]:
             kept = tuple(e for e in unit.evaluations if model not in (e.model, e.crafted_on))

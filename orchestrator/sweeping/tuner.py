@@ -45,7 +45,7 @@ def fit(
         tune.with_parameters(trainable.UnitTrainable, bench=bench),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    # Tune's own files, which nobody reads, are pickles, and lie where they cost an object store no requests.
+    # Nobody reads Tune's own files. They are pickles, kept where they cost an object store no requests.
     with tempfile.TemporaryDirectory(prefix="robust-sweep-", ignore_cleanup_errors=True) as aside:
         tuner = tune.Tuner(
             prepared,
@@ -71,8 +71,8 @@ def fit(
 
 
 def _keep_keys_out_of_logs() -> None:
-    """Keep Tune from giving AWS' keys to workers as a runtime environment, which each node writes into its logs."""
-    with contextlib.suppress(ImportError, AttributeError):  # it is no public part of Ray
+    """Keep Tune from putting AWS' keys into the workers' runtime environment, which each node logs."""
+    with contextlib.suppress(ImportError, AttributeError):  # not a public part of Ray
         from ray.tune.execution import class_cache
 
         class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
@@ -93,7 +93,7 @@ def _searcher(source: Source) -> Any:
             return Searcher.FINISHED if source.exhausted else None
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            pass  # `Watch` hears of it as a callback, with the unit's name
+            pass  # `Watch` is told by the callback, with the unit's name
 
         def save(self, checkpoint_path: str) -> None:
             pass
@@ -124,7 +124,7 @@ def _callback(watch: Watch) -> Any:
 
 
 def _process_failure(trial: Any) -> dict[str, str]:
-    """Say why a worker process died, and where its output lies, from what Tune wrote of it."""
+    """Return why a worker process died, and where its output is, from Tune's error file."""
     try:
         with open(trial.error_file) as file:
             text = file.read()
@@ -140,7 +140,7 @@ def _process_failure(trial: Any) -> dict[str, str]:
 
 
 def _log_of_dead_process(text: str) -> str:
-    """Return the address and the log of the last process that Ray names; "" if it names none, as of a lost node."""
+    """Return the address and the log of the last process that Ray names; "" if it names none, as for a lost node."""
     import ray
 
     named = re.findall(r"^\s*pid: (\d+)$.*?^\s*ip: (\S+)$", text, re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What happens in a sweep: who is told, and what the schedule and the store make of it."""
+"""Watches a sweep: passes each event on to the source of units, the store and the listeners."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainables.specs import EvaluationSpec
 from trainables.units import StepResult
 
 logger = logging.getLogger(__name__)
-NODE_RETRIES = 5  # of a unit; one that takes its node down with it must not take all of them
+NODE_RETRIES = 5  # of a unit; a unit that crashes its node must not crash all of them
 REST_SECONDS = 30.0  # Ray takes some 20 to see that a node is lost, and starts units on it until then
 
 
@@ -52,14 +52,14 @@ class Pruner(Protocol):
     """Says which trainings are not worth going on with."""
 
     def gives_up(self, name: str, *, epoch: int, value: float) -> bool:
-        """Whether to stop a training after what its probe measured; must not raise."""
+        """Whether to stop a training, given its probe's value; must not raise."""
         ...
 
 
 class Listener(Protocol):
-    """Is told what happens, on Tune's thread: return soon. What a listener raises is logged, not passed on.
+    """Is told of events on Tune's thread, so it must return soon. A listener's errors are logged, not passed on.
 
-    `begin` comes before a plan's units are started: once in a sweep, for every point in a search.
+    `begin` comes before a plan's units start: once in a sweep, for every point in a search.
     """
 
     def begin(self, plan: Plan, rest: Remainder, units: Sequence[Unit], slots: int) -> None: ...

@@ -2,10 +2,9 @@
 
 One experiment a study, one parent run a plan or a search, one child run a trained model. A child's params are its
 spec's dotted keys; its metrics are the epochs' (step = epoch), `clean_accuracy`, `robust_accuracy/<column>` with
-step = 1000 x eps, so that the UI draws accuracy against eps, and `measure/<column>/<number>`; a search's begin with
-`validation_`. Runs are found by
-tags, and what was logged is tagged, so writing twice is harmless and a server that was away can be caught up with
-later, from the store.
+step = 1000 x eps, so that the UI draws accuracy against eps, and `measure/<column>/<number>`; those of a search begin
+with `validation_`. Runs are found by tags, and logged results are tagged, so writing twice is harmless, and what a
+server missed while it did not answer can be written later, from the store.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ STEPS_PER_EPS = 1000
 METRICS_A_CALL = 1000
 NOTE_CHARACTERS = 8000
 OLDEST_FIRST = ["attributes.start_time ASC"]
-# Read by MLflow when it is imported: a server that is away is given up soon, and no chatter.
+# MLflow reads these when it is imported: give up soon on a server that does not answer, and log little.
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -69,7 +68,7 @@ def default_uri(store: Store) -> str:
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that models' runs lie under: a plan's or a search's. `identity` is the same as long as it is that one."""
+    """The parent of models' runs: the run of a plan or a search. The same plan or search has the same `identity`."""
 
     study: Study
     name: str
@@ -78,14 +77,14 @@ class Parent:
 
 
 def parent_of(plan: Plan) -> Parent:
-    """Return what a plan's run is; it is the same as long as its evaluations are."""
+    """Return the parent of a plan's runs; it is the same as long as the plan's evaluations are."""
     settings = {"scale": plan.scale, "seeds": as_text(list(plan.seeds))}
     params = settings | {_as_name(key): as_text(value) for key, value in plan.overrides.items()}
     return Parent(plan.study, plan.slug, plan.identity, params)
 
 
 def is_current(parent: Parent, plans: Sequence[Plan], store: Store, uri: str) -> bool:
-    """Whether all that the store has of plans was written to this tracking server, by what the store noted."""
+    """Whether the store notes that all it has of the plans was written to this tracking server."""
     database = uri.removeprefix("sqlite:///")
     if database != uri and not Path(database).exists():
         return False
@@ -119,7 +118,7 @@ class Book:
         self._clean_accuracies: dict[str, float] = {}
 
     def add(self, plan: Plan) -> None:
-        """Take on a plan: what there is to log of it, once the store has it."""
+        """Add a plan, whose results are logged once the store has them."""
         self.trainings |= plan.trainings
         self._labels |= {model: plan.name_of(model) for model in plan.trainings}
         self._columns |= _columns_by_evaluation(plan)
@@ -129,12 +128,12 @@ class Book:
         self._clean |= {f: clean[_predictor(e)] for f, e in plan.evaluations.items()}
 
     def look_again(self) -> None:
-        """See what another driver has logged in the meantime."""
+        """Read what another driver has logged in the meantime."""
         found = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
         self._children = {run.data.tags[MODEL]: run for run in reversed(found) if MODEL in run.data.tags}
 
     def epochs(self, model: str, history: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs of a model that are not logged yet."""
+        """Log those epochs of a model that are not logged yet."""
         run = self._child(model)
         done = int(run.data.tags.get(EPOCHS, 0))
         new = [metrics for metrics in history if metrics[EPOCH] > done]
@@ -143,7 +142,7 @@ class Book:
             self._log(run, points, {EPOCHS: str(int(new[-1][EPOCH]))})
 
     def models(self, models: Collection[str]) -> None:
-        """Log all that the store has of trained models; end the runs of which it has all the plan asks."""
+        """Log all that the store has of these models; end the runs of models whose evaluations are all there."""
         recorded = self.store.fingerprints("records")
         for model in self.store.fingerprints("checkpoints").intersection(models):
             self._model(model, recorded)
@@ -215,7 +214,7 @@ class Book:
         return self._clean_accuracies[clean]
 
     def _log(self, run: Run, points: Sequence[tuple[str, float, int]], tags: Mapping[str, str]) -> None:
-        """Log metrics, then the tags that say so."""
+        """Log metrics, then the tags that mark them as logged."""
         from mlflow.entities import Metric, RunTag
 
         now = int(time.time() * 1000)
@@ -235,7 +234,7 @@ class Book:
         self._ended.add(run.info.run_id)
 
     def _child(self, model: str) -> Run:
-        """Return a model's run, with all its params; created if it is not there."""
+        """Return a model's run, with all its params; create it if it is missing."""
         if model not in self._children:
             spec, label = self.trainings[model], self._labels[model]
             tags = {"mlflow.parentRunId": self.parent, MODEL: model, "robust_sweep.variant": label}
@@ -247,7 +246,7 @@ class Book:
         return run
 
     def _log_params(self, run: Run, params: Mapping[str, str]) -> None:
-        """Log what a run lacks of its params, as after a call that failed half way."""
+        """Log the params that a run lacks, as after a call that failed half way."""
         from mlflow.entities import Param
 
         if missing := {key: value for key, value in params.items() if key not in run.data.params}:
@@ -279,7 +278,7 @@ class Book:
         )
 
     def _parent(self) -> str:
-        """Return the parent's run, created if it is not there."""
+        """Return the parent's run; create it if it is missing."""
         study = self.about.study
         tags = {PLAN: self.about.identity, "robust_sweep.paper": study.paper, "robust_sweep.table": study.table}
         query = f"tags.`{PLAN}` = '{self.about.identity}'"
@@ -292,7 +291,7 @@ class Book:
         return run.info.run_id
 
     def _created(self, query: str, tags: dict[str, str], name: str) -> Run:
-        """Create the run that a query is to find; of two that drivers create at once the older one stays."""
+        """Create the run that a query is to find; if two drivers create one at once, the older run stays."""
         mine = self.client.create_run(self.experiment, tags=tags, run_name=name)
         first = self._search(query)[0]
         if first.info.run_id != mine.info.run_id:
@@ -319,7 +318,7 @@ def _params(spec: TrainingSpec) -> dict[str, str]:
 
 
 def _columns_by_evaluation(plan: Plan) -> dict[str, list[str]]:
-    """Return the metric names of each evaluation: its columns, with the settings at test time if a row has any."""
+    """Return the metric names of each evaluation: its columns, with its row's settings at test time, if any."""
     suffixes = {v.label: f" {v.inference_label}" if v.inference_label else "" for v in plan.variants}
     columns: dict[str, dict[str, None]] = {}
     for (label, column, _), fingerprint in plan.layout.items():
@@ -342,7 +341,7 @@ def _note_name(parent: Parent, uri: str) -> str:
 
 
 def _content(trainings: Iterable[str], evaluations: Iterable[str], store: Store) -> bytes:
-    """Name all that the store has of these."""
+    """Return, as JSON, the names of those entries that the store has."""
     trained = store.fingerprints("checkpoints").intersection(trainings)
     evaluated = store.fingerprints("records").intersection(evaluations)
     return json.dumps([sorted(trained), sorted(evaluated)]).encode()

@@ -47,7 +47,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A model's training was not worth going on with."""
+    """A model's training was given up."""
 
     model: str
 
@@ -74,7 +74,7 @@ Event = Begun | Epochs | Stored | Failed | GivenUp | Closed
 class Tracker:
     """Collects a sweep's events and writes them every EVERY_SECONDS.
 
-    If MLflow is away the sweep goes on: `error` says why, and the end of this run or the next one catches up.
+    If MLflow does not answer, the sweep goes on: `error` says why, and this run's end or the next run catches up.
     """
 
     def __init__(self, parent: Parent, plans: Iterable[Plan], store: Store, uri: str) -> None:
@@ -111,7 +111,7 @@ class Tracker:
             self._events.put(GivenUp(unit.training.fingerprint))
 
     def close(self, files: Mapping[str, bytes], text: str, *, status: str) -> None:
-        """Write what is left and end the parent run as FINISHED, FAILED or KILLED; wait FLUSH_SECONDS at most."""
+        """Write the rest and end the parent run as FINISHED, FAILED or KILLED; wait FLUSH_SECONDS at most."""
         self._events.put(Closed(files, text, status))
         self._thread.join(FLUSH_SECONDS)
         if self._thread.is_alive():
@@ -163,7 +163,7 @@ def _models(unit: Unit) -> set[str]:
 
 
 def _merged(events: Sequence[Event]) -> list[Event]:
-    """Put a model's epochs together, and the news of all models; what failed and the end come after."""
+    """Merge each model's epochs and the news of all models; failures and the end come after them."""
     epochs: dict[str, list[Mapping[str, float]]] = {}
     for event in events:
         if isinstance(event, Epochs):

@@ -1,4 +1,4 @@
-"""Why a unit of work failed: a class that tells the user what to change, and all that helps to find out more."""
+"""Why a unit of work failed: a class that tells the user what to change, and details that help to find out more."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BUG = "bug"
 PROCESS_DIED = "process died"
 NODE_LOST = "node lost"
 NO_MODEL = "no model"
-CPU_ALLOCATOR = "can't allocate memory"  # how torch says it of the CPU, in a RuntimeError
+CPU_ALLOCATOR = "can't allocate memory"  # torch's words for the CPU, in a RuntimeError
 SIGNS = {
     OUT_OF_MEMORY: ("OutOfMemoryError", "MemoryError", "out of memory", "memory pressure"),
-    # for as long as Ray has not seen that a node is gone, its actors are unavailable, and so are new ones there
+    # until Ray notices that a node is gone, actors on it, new ones too, are unavailable
     NODE_LOST: ("actor is temporarily unavailable", "node has died", "node was terminated"),
 }
 
@@ -55,5 +55,5 @@ def describe(error: BaseException, *, log: str = "") -> dict[str, Any]:
 
 
 def class_of_dead_process(text: str) -> str:
-    """Name the class of a process's death from what Ray wrote of it, and of those of the same unit before it."""
+    """Name the class of a process's death from Ray's report of it and of earlier deaths of the same unit."""
     return next((kind for kind, signs in SIGNS.items() if any(sign in text for sign in signs)), PROCESS_DIED)
