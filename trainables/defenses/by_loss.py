@@ -32,14 +32,19 @@ class BatchLoss(Protocol[ConfigT_contra]):
     ) -> Tensor: ...
 
 
-def trained_by(loss: BatchLoss[ConfigT], config_type: type[ConfigT]) -> type[Defense]:
-    """Return the defense that trains the task's network on `loss` under a config of `config_type`."""
+def trained_by(
+    loss: BatchLoss[ConfigT], config_type: type[ConfigT], *, for_judges: frozenset[str] | None = CLASSES
+) -> type[Defense]:
+    """Return the defense that trains the task's network on `loss` under a config of `config_type`.
+
+    `for_judges` names the judges whose kind of answer the loss is for (None: any).
+    """
 
     class TrainedByLoss:
         Config: ClassVar[type[DefenseConfig]] = config_type
         Inference: ClassVar[type[Frozen]] = NoInference
         views: ClassVar[frozenset[str]] = frozenset({"default"})
-        judges: ClassVar[frozenset[str] | None] = CLASSES
+        judges: ClassVar[frozenset[str] | None] = for_judges
 
         def __init__(self, config: Any, task: Task) -> None:
             self._config = config

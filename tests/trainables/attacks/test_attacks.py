@@ -38,10 +38,15 @@ WEAK = {("gaussian_noise", "linf"), ("gaussian_noise", "l2"), ("fgsm", "l1")}
 LONG = {"autoattack", "boundary", "cw", "daa", "ead", "spsa"}  # even so; their own tests are quicker
 
 
+def norms_of(attack):
+    """The norms that the attack's settings list, or all of them where they list none."""
+    return get_args(attack.Spec.model_fields["norm"].annotation) or tuple(EPS)
+
+
 def cases():
     for name, attack in ATTACKS.items():
-        for norm in NORMS:
-            if attack.craft and norm in get_args(attack.Spec.model_fields["norm"].annotation):
+        for norm in EPS:
+            if attack.craft and norm in norms_of(attack):
                 marks = [pytest.mark.slow] if name in LONG else []
                 yield pytest.param(name, norm, id=f"{name}-{norm}", marks=marks)
 
