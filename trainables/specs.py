@@ -68,7 +68,7 @@ class TrainingSpec(Frozen):
 
     @model_validator(mode="after")
     def _defense_of_the_judge(self) -> TrainingSpec:
-        judge, known = dataset_of(self.dataset.name)[0].judge, DEFENSES[self.defense.name].judges
+        judge, known = self.judge_name, DEFENSES[self.defense.name].judges
         if known is not None and judge not in known:
             allowed = " or ".join(sorted(known))
             raise InputError(
@@ -77,9 +77,14 @@ class TrainingSpec(Frozen):
         return self
 
     @property
+    def judge_name(self) -> str:
+        """The judge of the answers of a model that is trained so: its dataset says which."""
+        return dataset_of(self.dataset.name)[0].judge
+
+    @property
     def judge(self) -> Judge:
-        """What scores the answers of a model that is trained so: its dataset says which."""
-        return JUDGES[dataset_of(self.dataset.name)[0].judge]
+        """The judge of that name."""
+        return JUDGES[self.judge_name]
 
     @property
     def fingerprint(self) -> str:

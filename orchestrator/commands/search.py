@@ -157,7 +157,7 @@ def _parent(found: search.Search, request: Request) -> Parent:
         "command": request.command(),
     }
     identity = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:20]
-    return Parent(request.study, f"search-{found.options.name}", identity, params)
+    return Parent(request.study, f"search-{found.options.name}", identity, params, found.corners.judge.metric)
 
 
 def _publish_history(found: search.Search, history: History, store: Store, console: Console) -> dict[str, bytes]:

@@ -9,8 +9,10 @@ from typing import Literal
 from orchestrator.planning.layers import Settings
 from orchestrator.planning.rows import Variant, first_spec
 from search_spaces.study import CLEAN, Study
+from trainables.attacks import CRITERIA
 from trainables.defenses import DEFENSES
 from trainables.errors import InputError, unknown
+from trainables.measures import MEASURES
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 Split = Literal["test", "validation"]
@@ -31,6 +33,25 @@ def check_views(
     for key, views in (attacked | {f"measure.{c}": {measure.view} for c, measure in given.measures.items()}).items():
         for view in sorted(views - (here if f"{key}.view" in asked else known)):
             raise InputError(f"{key}: {unknown('view', view, here)}")
+
+
+def check_judges(given: Settings, trainings: Mapping[str, TrainingSpec]) -> None:
+    """Raise InputError if rows are scored by different judges, or an attack or a measure is for another judge."""
+    datasets = {spec.judge_name: spec.dataset.name for spec in trainings.values()}
+    if len(datasets) > 1:
+        pairs = ", ".join(f"{dataset} ({judge})" for judge, dataset in datasets.items())
+        raise InputError(f"all rows of a study must be scored by one judge, got datasets {pairs}")
+    ((judge, dataset),) = datasets.items()
+    for column, attack in given.attacks.items():
+        for name in sorted(attack.criteria):
+            _check_is_for(f"attack.{column}: loss {name}", CRITERIA[name].judges, judge, dataset)
+    for column, measure in given.measures.items():
+        _check_is_for(f"measure.{column}: measure {measure.name}", MEASURES[measure.name].judges, judge, dataset)
+
+
+def _check_is_for(what: str, judges: Collection[str] | None, judge: str, dataset: str) -> None:
+    if judges is not None and judge not in judges:
+        raise InputError(f"{what} is for {' or '.join(sorted(judges))}, got dataset {dataset}, which is for {judge}")
 
 
 def _views(variant: Variant, trainings: Mapping[str, TrainingSpec]) -> frozenset[str]:

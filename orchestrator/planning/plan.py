@@ -17,7 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.planning.cells import CellKey, Split, check_views, filled_columns, own_cells, transfer_cells
+from orchestrator.planning.cells import (
+    CellKey,
+    Split,
+    check_judges,
+    check_views,
+    filled_columns,
+    own_cells,
+    transfer_cells,
+)
 from orchestrator.planning.grids import apply_to_grids, check_keys, points_of
 from orchestrator.planning.keys import Point, hashable, is_inference, with_whole_keys
 from orchestrator.planning.layers import checked_seeds, own_seeds_of, refuse_seeds, settings_of
@@ -25,6 +33,7 @@ from orchestrator.planning.rows import Variant, baselines_of, settings_by_row, s
 from orchestrator.planning.wording import arguments, as_text, assignments
 from search_spaces.study import Study
 from trainables.attacks.spec import AttackSpec
+from trainables.judges import Judge
 from trainables.measures.spec import MeasureSpec
 from trainables.specs import EvaluationSpec, TrainingSpec
 
@@ -83,6 +92,11 @@ class Plan:
         return hashlib.sha256(json.dumps(sorted(self.evaluations)).encode()).hexdigest()[:20]
 
     @property
+    def judge(self) -> Judge:
+        """What scores the answers of all models of the plan."""
+        return next(iter(self.trainings.values())).judge
+
+    @property
     def craftings(self) -> frozenset[str]:
         """Fingerprints of the transfer sources' examples; each is crafted once for all its targets."""
         return frozenset(spec.crafting_fingerprint for spec in self.evaluations.values() if spec.source)
@@ -124,6 +138,7 @@ def expand(
     points = points_of(grids, settings, study.design)
     variants, trainings = variants_of(points, settings, seeds)
     check_views(given, variants, trainings, asked={key for key in overrides if key.endswith(".view")})
+    check_judges(given, trainings)
     said = settings_by_row(variants, trainings)
     sources = sources_of(study, variants, trainings, said)
     cells = own_cells(variants, trainings, given, split) | transfer_cells(study, variants, sources, given, split)

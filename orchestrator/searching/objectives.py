@@ -1,10 +1,10 @@
-"""What a search maximises: accuracies on validation examples, clean or under the attacks of its study."""
+"""What a search maximises: mean scores on validation examples, clean or under the attacks of its study."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,17 +15,15 @@ from orchestrator.summary.aggregate import Column, columns_of, summarise
 from search_spaces.study import CLEAN
 from trainables.attacks.spec import AttackSpec
 from trainables.errors import InputError, unknown
+from trainables.metrics import clean_name, robust_name
 from trainables.specs import EvaluationSpec
 
-CLEAN_ACCURACY = "clean_accuracy"
-ROBUST = "robust_accuracy:"
 WORST_CASE = "worst_case"
-DEFAULTS = (CLEAN_ACCURACY, f"{ROBUST}{WORST_CASE}")
 
 
 @dataclass(frozen=True)
 class Objective:
-    """An accuracy to maximise: of one column, or of the worst case over all attacks; the mean over its eps and seeds.
+    """A mean score to maximise: of one column, or of the worst case over all attacks; the mean over its eps and seeds.
 
     `name` is as the user wrote it; `eps` restricts it to one eps of the grid.
     """
@@ -56,24 +54,25 @@ def objectives_of(text: str, space: SearchSpace) -> tuple[Objective, ...]:
     Without a text: clean accuracy, and the worst case if the study has attacks. Raise InputError for what the study
     does not have.
     """
-    attacks = space.study.attacks
-    known = [CLEAN_ACCURACY, *(f"{ROBUST}{c}" for c in (*attacks, WORST_CASE) if attacks)]
-    names = [name.strip() for name in text.split(",")] if text else [n for n in known if n in DEFAULTS]
+    attacks, clean, robust = space.study.attacks, clean_name(space.metric), robust_name(space.metric)
+    columns = {clean: CLEAN} | {f"{robust}:{column}": column for column in (*attacks, WORST_CASE) if attacks}
+    defaults = [name for name, column in columns.items() if column in (CLEAN, WORST_CASE)]
+    names = [name.strip() for name in text.split(",")] if text else defaults
     if len(set(names)) < len(names):
         raise InputError(f"objectives must differ, got {', '.join(names)}")
-    return tuple(_objective(name, known) for name in names)
+    return tuple(_objective(name, columns) for name in names)
 
 
-def _objective(name: str, known: Sequence[str]) -> Objective:
+def _objective(name: str, columns: Mapping[str, str]) -> Objective:
     bare, at, eps = name.partition("@")
-    if bare not in known:
-        raise unknown("objective", bare, known)
+    if bare not in columns:
+        raise unknown("objective", bare, columns)
     if not at:
-        return Objective(name, CLEAN if bare == CLEAN_ACCURACY else bare.removeprefix(ROBUST))
-    if bare == CLEAN_ACCURACY:
-        raise InputError(f"{CLEAN_ACCURACY} has no eps, got {name!r}")
+        return Objective(name, columns[bare])
+    if columns[bare] == CLEAN:
+        raise InputError(f"{bare} has no eps, got {name!r}")
     try:
-        return Objective(name, bare.removeprefix(ROBUST), float(Fraction(eps)))
+        return Objective(name, columns[bare], float(Fraction(eps)))
     except (ArithmeticError, ValueError):
         raise InputError(f"eps must be a number or a fraction such as 8/255, got {name!r}") from None
 
@@ -97,7 +96,7 @@ def judged_by(space: SearchSpace, objectives: Sequence[Objective]) -> SearchSpac
         if missing:
             raise InputError(
                 f"objective {objective.name}: view {needed[objective.column].view!r} must be one of every defense that "
-                f"is searched, and {missing[0].partition(' ')[0]} has it not ({ROBUST}{WORST_CASE} takes what each has)"
+                f"is searched, and {missing[0].partition(' ')[0]} has it not ({robust_name(space.metric)}:{WORST_CASE} takes what each has)"
             )
     return judged
 
@@ -120,7 +119,7 @@ def values_of(objectives: Sequence[Objective], plan: Plan, store: Store) -> list
     (label,) = summary.labels
     values = []
     for objective in objectives:
-        found = [summary.accuracy(label, column) for column in objective.columns(plan)]
+        found = [summary.score(label, column) for column in objective.columns(plan)]
         values.append(statistics.fmean(estimate.mean for estimate in found if estimate))
     return values
 

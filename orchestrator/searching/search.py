@@ -19,7 +19,7 @@ from orchestrator.planning.keys import DEFENSE
 from orchestrator.planning.plan import Plan
 from orchestrator.searching.history import History, SearchTrial, State
 from orchestrator.searching.ledger import NO_PRUNER, Asked, Ledger, Options
-from orchestrator.searching.objectives import CLEAN_ACCURACY, ROBUST, WORST_CASE, Objective, probe_of, values_of
+from orchestrator.searching.objectives import WORST_CASE, Objective, probe_of, values_of
 from orchestrator.searching.space import SearchSpace, described
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.driver import driving
@@ -32,6 +32,7 @@ from orchestrator.uris import scrubbed, without_password
 from search_spaces.study import Study
 from trainables.data.splits import Splits
 from trainables.errors import InputError
+from trainables.metrics import clean_name, robust_name
 from trainables.specs import EvaluationSpec
 from trainables.units import Probe
 
@@ -45,7 +46,7 @@ Told = Callable[[SearchTrial], None]
 def open_search(space: SearchSpace, objectives: Sequence[Objective], options: Options, store: Store) -> Search:
     """Open a search of a space from `objectives.judged_by`; raise InputError if it cannot be carried on."""
     options.check()
-    _check_prunable(objectives, options, space.seeds)
+    _check_prunable(objectives, options, space.seeds, space.metric)
     corners = space.plan(space.corners())
     ledger = Ledger(
         options,
@@ -284,7 +285,7 @@ def _rungs(epochs: int) -> tuple[int, ...]:
     return tuple(rungs)
 
 
-def _check_prunable(objectives: Sequence[Objective], options: Options, seeds: Sequence[int]) -> None:
+def _check_prunable(objectives: Sequence[Objective], options: Options, seeds: Sequence[int], metric: str) -> None:
     """Raise InputError if one evaluation of one model cannot tell what a training is worth."""
     is_one = len(objectives) == len(seeds) == 1 and objectives[0].column != WORST_CASE
     if options.pruner != NO_PRUNER and not is_one:
@@ -292,7 +293,7 @@ def _check_prunable(objectives: Sequence[Objective], options: Options, seeds: Se
         raise InputError(
             f"pruner {options.pruner} needs one objective that is one column and one seed, since it probes a model "
             f"while it is trained; got objectives {names} and seeds {', '.join(map(str, seeds))}. "
-            f"--pruner {NO_PRUNER} goes with any; --objectives {CLEAN_ACCURACY} or {ROBUST}COLUMN with all"
+            f"--pruner {NO_PRUNER} goes with any; --objectives {clean_name(metric)} or {robust_name(metric)}:COLUMN with all"
         )
 
 

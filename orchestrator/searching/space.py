@@ -39,6 +39,11 @@ class SearchSpace:
                 point[key] = float(f"{value:.{DIGITS}g}") if isinstance(self.ranges[key], FloatRange) else value
         return point
 
+    @property
+    def metric(self) -> str:
+        """What a mean score is called."""
+        return self.plan(self.corners()).judge.metric
+
     def plan(self, points: Sequence[Point], *, split: Split = "validation") -> Plan:
         """Return the plan of points, a row each, with the search's seeds; InputError for a point that makes no spec."""
         return expand(with_rows(self.study, points), seeds=self.seeds, split=split)

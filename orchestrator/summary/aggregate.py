@@ -16,6 +16,7 @@ from orchestrator.summary.costs import Costs, training_costs
 from orchestrator.summary.estimate import Estimate, best_of, estimated
 from orchestrator.summary.verdict import Verdict, verdicts
 from search_spaces.study import CLEAN
+from trainables.attacks import NORMS
 from trainables.errors import InputError
 from trainables.results import Record
 
@@ -24,7 +25,7 @@ WORST_CASE = "worst case"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table; an example counts in it if it is correct under every one of its `parts`.
+    """A column of the table; an example counts in it with its lowest score under any of its `parts`.
 
     `parts` are columns of the plan: one for the clean column and for an attack's, clean and all attacks of
     one norm for a worst case. `eps` is on the [0,1] image scale, 0 in the clean column.
@@ -41,15 +42,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many of n examples one seed's model got right, and the evaluations that say so."""
+    """What one seed's model scored on n examples, how many of them it got right, and the evaluations that say so.
+
+    `total` is the sum of the examples' scores; where an answer is right or wrong, it is `n_correct`.
+    """
 
     n_correct: int
     n: int
+    total: float
     evaluations: tuple[str, ...]
 
     @property
-    def accuracy(self) -> float:
-        return self.n_correct / self.n
+    def score(self) -> float:
+        """The mean score of an example, in [0, 1]."""
+        return self.total / self.n
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,11 @@ class Summary:
     verdicts: Mapping[str, Verdict]
 
     @property
+    def metric(self) -> str:
+        """What a mean score is called, such as "accuracy"."""
+        return self.plan.judge.metric
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return tuple(variant.label for variant in self.plan.variants)
 
@@ -113,9 +124,9 @@ class Summary:
         """Return the columns of these names, at every eps."""
         return tuple(column for column in self.columns if column.name in names)
 
-    def accuracy(self, label: str, column: Column) -> Estimate | None:
+    def score(self, label: str, column: Column) -> Estimate | None:
         """Return the mean accuracy over the seeds; None if no seed has its records."""
-        return estimated([tally.accuracy for tally in self.cells[label, column].tallies.values()])
+        return estimated([tally.score for tally in self.cells[label, column].tallies.values()])
 
     def difference(self, label: str, column: Column) -> Estimate | None:
         """Return the accuracy minus the baseline's, paired by seed; None without a seed that both have."""
@@ -123,11 +134,11 @@ class Summary:
             return None
         mine = self.cells[label, column].tallies
         baseline = self.cells[self.plan.baselines[label], column].tallies
-        return estimated([mine[s].accuracy - baseline[s].accuracy for s in mine if s in baseline])
+        return estimated([mine[s].score - baseline[s].score for s in mine if s in baseline])
 
     def best(self, column: Column) -> frozenset[str]:
         """Return the labels of the highest mean, all that tie; none where fewer than two rows compete."""
-        return best_of({label: self.accuracy(label, column) for label in self.labels})
+        return best_of({label: self.score(label, column) for label in self.labels})
 
     def numbers(self, measure: str) -> tuple[str, ...]:
         """Return the names of what a measure found in any variant."""
@@ -160,7 +171,7 @@ def summarise(plan: Plan, store: Store) -> Summary:
         failed={f: str(store.load_failure(f)["error"]) for f in failed},
         provenance={f: next(iter(by_eps.values())).provenance for f, by_eps in records.items()},
         costs=training_costs(plan, store),
-        verdicts=verdicts(plan, records),
+        verdicts=verdicts(plan, records, metric=plan.judge.metric),
     )
 
 
@@ -172,7 +183,8 @@ def columns_of(plan: Plan) -> tuple[Column, ...]:
     used = {column for _, column, _ in plan.layout}
     attacks = {name: attack for name in plan.columns if name in used and (attack := plan.attack_of(name))}
     alone = [Column(name, eps, (name,)) for name, attack in attacks.items() for eps in attack.eps]
-    norms = sorted({attack.norm for attack in attacks.values()}, reverse=True)  # linf before l2
+    asked = {attack.norm for attack in attacks.values()}
+    norms = [norm for norm in NORMS if norm in asked]
     worst = []
     for norm in norms:
         same = {n: attack for n, attack in attacks.items() if attack.norm == norm and _met_by_all(plan, n)}
@@ -201,10 +213,13 @@ def _cell(plan: Plan, variant: Variant, column: Column, records: Mapping[str, Ma
         evaluations = [plan.layout[variant.label, part, seed] for part in parts]
         eps = [0.0 if part == CLEAN else column.eps for part in parts]
         found = [records.get(f, {}).get(e) for f, e in zip(evaluations, eps, strict=True)]
-        correct = [record.correct for record in found if record is not None]
-        if parts and len(correct) == len(parts):
-            robust = np.logical_and.reduce(correct)
-            tallies[seed] = Tally(int(robust.sum()), len(robust), tuple(evaluations))
+        there = [record for record in found if record is not None]
+        if parts and len(there) == len(parts):
+            robust = np.logical_and.reduce([record.correct for record in there])
+            worst = np.minimum.reduce([record.score for record in there])
+            tallies[seed] = Tally(
+                int(robust.sum()), len(robust), float(worst.sum(dtype=np.float64)), tuple(evaluations)
+            )
     return Cell(tallies, planned)
 
 

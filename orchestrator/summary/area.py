@@ -22,7 +22,7 @@ def area_of(summary: Summary, label: str, name: str) -> Estimate | None:
     found = []
     for seed in summary.plan.seeds:
         tallies = [summary.cells[label, column].tallies.get(seed) for column in columns]
-        accuracies = [tally.accuracy for tally in tallies if tally]
+        accuracies = [tally.score for tally in tallies if tally]
         if len(accuracies) == len(columns):
             found.append(float(np.trapezoid(accuracies, eps)) / eps[-1])
     return estimated(found)

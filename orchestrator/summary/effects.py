@@ -112,5 +112,5 @@ def _in_seed(summary: Summary, effect: Effect, column: Column, seed: int) -> flo
         tallies = [(sign, summary.cells[label, column].tallies.get(seed)) for sign, label in contrast]
         if any(tally is None for _, tally in tallies):
             return None
-        sums.append(sum(sign * tally.accuracy for sign, tally in tallies if tally))
+        sums.append(sum(sign * tally.score for sign, tally in tallies if tally))
     return statistics.fmean(sums)

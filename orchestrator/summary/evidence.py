@@ -16,7 +16,7 @@ from trainables.attacks.spec import AttackSpec
 from trainables.defenses import DEFENSES
 from trainables.results import Record
 
-Correct = Mapping[int, np.ndarray]  # seed -> whether each example [N] is classified correctly
+Correct = Mapping[int, np.ndarray]  # seed -> whether each example [N] is answered correctly
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Threat:
     correct: Correct
 
     @property
-    def accuracy(self) -> float:
+    def survival(self) -> float:
+        """The share of examples that survived it."""
         return float(np.concatenate(list(self.correct.values())).mean())
 
     @property
@@ -52,7 +53,7 @@ class Threat:
         return not self.is_transfer and self.family != "gradient-free"
 
     def __str__(self) -> str:
-        return f"{self.column} at eps {self.eps:g} ({100 * self.accuracy:.1f} %)"
+        return f"{self.column} at eps {self.eps:g} ({100 * self.survival:.1f} %)"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _vanishing(plan: Plan, found: Mapping[str, Mapping[int, Mapping[float, Recor
 def weaker_by(one: Threat, other: Threat) -> tuple[float, float]:
     """Return the share of all examples that `other` breaks beyond those `one` breaks, and a p-value.
 
-    The first is the difference in accuracy over the seeds that both have. The second is the one-sided p-value of the
+    The first is the difference in survival over the seeds that both have. The second is the one-sided p-value of the
     exact sign test on the examples that only one of the two breaks: under the null hypothesis each is broken by either
     with equal chance.
     """

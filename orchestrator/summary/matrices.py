@@ -24,9 +24,9 @@ class Matrix:
     columns: Mapping[tuple[str, str], Column]
     white_boxes: frozenset[tuple[str, str]]
 
-    def accuracy(self, summary: Summary, target: str, source: str) -> Estimate | None:
+    def score(self, summary: Summary, target: str, source: str) -> Estimate | None:
         """Return a target's mean accuracy over seeds on the examples a source crafted; None without a record."""
-        return summary.accuracy(target, self.columns[target, source])
+        return summary.score(target, self.columns[target, source])
 
 
 def transfer_matrices(summary: Summary) -> tuple[Matrix, ...]:

@@ -20,11 +20,10 @@ from orchestrator.summary.evidence import Correct, Evidence, Threat, evidence, w
 from trainables.attacks.spec import AttackSpec
 from trainables.results import Record
 
-METRIC = "accuracy"
 LEVEL = 0.01
 MARGIN = 0.02  # of all examples
 REACHES_GREY = 0.5  # the Linf eps at which every image can be made the same grey one
-UNBOUNDED_ACCURACY = 0.05  # at most, where eps is that large
+UNBOUNDED_SURVIVAL = 0.05  # at most, where eps is that large
 VANISHING_SHARE = 0.1  # at most, of the examples that are classified correctly
 EFFORT = ("steps", "restarts", "step_size", "relative_step", "random_start")
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
@@ -55,14 +54,14 @@ class Verdict:
         return NOT_JUDGED if NOT_JUDGED in verdicts else NO_SIGN
 
 
-def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]], *, metric: str = METRIC) -> dict[str, Verdict]:
+def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]], *, metric: str) -> dict[str, Verdict]:
     """Return the verdict on each row by label; empty for a plan without an attack. `metric` is the word for a score."""
     if not plan.attacks:
         return {}
     return {variant.label: verdict_of(evidence(plan, variant, records), metric=metric) for variant in plan.variants}
 
 
-def verdict_of(found: Evidence, *, metric: str = METRIC) -> Verdict:
+def verdict_of(found: Evidence, *, metric: str) -> Verdict:
     """Run every check on the evidence on a row."""
     return Verdict(tuple(Check(name.format(metric=metric), *check(found)) for name, check in CHECKS.items()))
 
@@ -98,8 +97,8 @@ def _unbounded(found: Evidence) -> Finding:
     if not large:
         return NOT_JUDGED, "no white-box Linf attack has so large an eps", f"add eps {REACHES_GREY:g} to pgd"
     best = _strongest(large)
-    verdict = PASSED if best.accuracy <= UNBOUNDED_ACCURACY else FAILED
-    return verdict, f"{best}; at most {100 * UNBOUNDED_ACCURACY:g} % should be left", ""
+    verdict = PASSED if best.survival <= UNBOUNDED_SURVIVAL else FAILED
+    return verdict, f"{best}; at most {100 * UNBOUNDED_SURVIVAL:g} % should be left", ""
 
 
 def _falling(found: Evidence) -> Finding:
@@ -117,16 +116,16 @@ def _falling(found: Evidence) -> Finding:
     if not pairs:
         return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
     if flat := [pair for pair in pairs if _stays(found.clean, *pair, level=LEVEL / len(pairs))]:
-        one, other = max(flat, key=lambda pair: pair[1].accuracy)
+        one, other = max(flat, key=lambda pair: pair[1].survival)
         return FAILED, f"{other} breaks hardly more than {one}", ""
-    one, other = min(pairs, key=lambda pair: pair[0].accuracy - pair[1].accuracy)
+    one, other = min(pairs, key=lambda pair: pair[0].survival - pair[1].survival)
     return PASSED, f"flattest: {one}, {other}", ""
 
 
 def _stays(clean: Correct, one: Threat, other: Threat, *, level: float) -> bool:
     """Whether accuracy stays: it falls by less than MARGIN and surely less than half of what the smaller eps broke."""
     seeds = sorted(set(clean) & set(one.correct) & set(other.correct))
-    if not seeds or other.accuracy <= UNBOUNDED_ACCURACY or one.accuracy - other.accuracy >= MARGIN:
+    if not seeds or other.survival <= UNBOUNDED_SURVIVAL or one.survival - other.survival >= MARGIN:
         return False
     broken = sum(int((clean[seed] & ~one.correct[seed]).sum()) for seed in seeds)
     more = sum(int((one.correct[seed] & ~other.correct[seed]).sum()) for seed in seeds)
@@ -182,7 +181,7 @@ CHECKS: dict[str, Callable[[Evidence], Finding]] = {
 
 
 def _strongest(threats: Iterable[Threat]) -> Threat:
-    return min(threats, key=lambda threat: threat.accuracy)
+    return min(threats, key=lambda threat: threat.survival)
 
 
 def _compared(pairs: list[Pair], to_run: str) -> Finding:

@@ -27,7 +27,7 @@ from orchestrator.planning.wording import as_text
 from orchestrator.storage.store import Store
 from orchestrator.uris import without_password
 from search_spaces.study import CLEAN, Study
-from trainables.metrics import EPOCH
+from trainables.metrics import EPOCH, clean_name, robust_name
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 if TYPE_CHECKING:
@@ -74,13 +74,14 @@ class Parent:
     name: str
     identity: str
     params: Mapping[str, str]
+    metric: str  # what a mean score is called
 
 
 def parent_of(plan: Plan) -> Parent:
     """Return the parent of a plan's runs; it is the same as long as the plan's evaluations are."""
     settings = {"scale": plan.scale, "seeds": as_text(list(plan.seeds))}
     params = settings | {_as_name(key): as_text(value) for key, value in plan.overrides.items()}
-    return Parent(plan.study, plan.slug, plan.identity, params)
+    return Parent(plan.study, plan.slug, plan.identity, params, plan.judge.metric)
 
 
 def is_current(parent: Parent, plans: Sequence[Plan], store: Store, uri: str) -> bool:
@@ -115,7 +116,7 @@ class Book:
         self._columns: dict[str, list[str]] = {}
         self._wanted: dict[str, dict[str, None]] = {}
         self._clean: dict[str, str] = {}
-        self._clean_accuracies: dict[str, float] = {}
+        self._clean_scores: dict[str, float] = {}
 
     def add(self, plan: Plan) -> None:
         """Add a plan, whose results are logged once the store has them."""
@@ -192,7 +193,7 @@ class Book:
             self.store.write_file(_note_name(self.about, self.uri), _content(self.trainings, self._clean, self.store))
 
     def _points(self, fingerprint: str) -> list[tuple[str, float, int]]:
-        """Return a record's metrics; a curve over eps starts from the clean accuracy."""
+        """Return a record's metrics; a curve over eps starts from the clean score."""
         records, clean = self.store.load_records(fingerprint), self._clean[fingerprint]
         split = "" if records[0].evaluation.split == "test" else f"{records[0].evaluation.split}_"
         points = []
@@ -201,17 +202,19 @@ class Book:
                 points += [(f"{split}measure/{column}/{name}", value, 0) for name, value in records[0].numbers.items()]
                 continue
             if records[0].evaluation.is_clean:
-                points.append((split + column.replace(CLEAN, "clean_accuracy", 1), records[0].mean_score, 0))
+                points.append(
+                    (split + column.replace(CLEAN, clean_name(self.about.metric), 1), records[0].mean_score, 0)
+                )
                 continue
-            name = f"{split}robust_accuracy/{column}"
-            points.append((name, self._clean_accuracy(clean), 0))
+            name = f"{split}{robust_name(self.about.metric)}/{column}"
+            points.append((name, self._clean_score(clean), 0))
             points += [(name, r.mean_score, round(STEPS_PER_EPS * r.eps)) for r in records]
         return points
 
-    def _clean_accuracy(self, clean: str) -> float:
-        if clean not in self._clean_accuracies:
-            self._clean_accuracies[clean] = self.store.load_records(clean)[0].mean_score
-        return self._clean_accuracies[clean]
+    def _clean_score(self, clean: str) -> float:
+        if clean not in self._clean_scores:
+            self._clean_scores[clean] = self.store.load_records(clean)[0].mean_score
+        return self._clean_scores[clean]
 
     def _log(self, run: Run, points: Sequence[tuple[str, float, int]], tags: Mapping[str, str]) -> None:
         """Log metrics, then the tags that mark them as logged."""
@@ -271,7 +274,7 @@ class Book:
             artifact_location=folder.absolute().as_uri() if local else None,
             tags={
                 "mlflow.experimentKind": "custom_model_development",
-                "mlflow.experiment.primaryMetric.name": "clean_accuracy",
+                "mlflow.experiment.primaryMetric.name": clean_name(self.about.metric),
                 "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
                 "mlflow.note.content": self.about.study.question,
             },

@@ -83,6 +83,11 @@ class AttackSpec(Frozen):
         """The views of a defense that are attacked."""
         return frozenset({self.view})
 
+    @property
+    def criteria(self) -> frozenset[str]:
+        """The criteria that are maximised."""
+        return frozenset({self.loss})
+
     def seen_through(self, views: Collection[str]) -> AttackSpec | None:
         """Return the attack as a model that has these views meets it; None if it cannot be attacked so."""
         return self if self.view in views else None

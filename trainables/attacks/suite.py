@@ -43,6 +43,10 @@ class SuiteSpec(AttackSpec):
     def views(self) -> frozenset[str]:
         return frozenset(member.view for member in self.attacks)
 
+    @property
+    def criteria(self) -> frozenset[str]:
+        return frozenset(member.loss for member in self.attacks)
+
     def seen_through(self, views: Collection[str]) -> SuiteSpec | None:
         """Return the suite without the attacks on views that are not among `views`; None if none is left."""
         kept = tuple(member for member in self.attacks if member.view in views)

@@ -50,7 +50,7 @@ def robustness_against_accuracy(summary: Summary) -> bytes:
     figure = Figure(figsize=(6.5, 4.3), layout="constrained")
     axes = figure.subplots()
     for number, label in enumerate(summary.labels):
-        clean, robust = summary.accuracy(label, *summary.named(CLEAN)), summary.accuracy(label, column)
+        clean, robust = summary.score(label, *summary.named(CLEAN)), summary.score(label, column)
         if clean and robust:
             style = line_style(number) | {"linestyle": "none", "markersize": 8, "capsize": 3}
             style |= {"xerr": 100 * (clean.stderr or 0), "yerr": 100 * (robust.stderr or 0)}
@@ -71,7 +71,7 @@ def most_telling(summary: Summary) -> Column:
 
 
 def _range(summary: Summary, column: Column) -> float:
-    estimates = [summary.accuracy(label, column) for label in summary.labels]
+    estimates = [summary.score(label, column) for label in summary.labels]
     means = [estimate.mean for estimate in estimates if estimate]
     return max(means) - min(means) if means else -1.0
 
@@ -80,7 +80,7 @@ def _panel(axes: Axes, summary: Summary, name: str) -> None:
     columns = (*summary.named(CLEAN), *summary.named(name))
     eps = [column.eps for column in columns]
     for number, label in enumerate(summary.labels):
-        estimates = [summary.accuracy(label, column) for column in columns]
+        estimates = [summary.score(label, column) for column in columns]
         means = [100 * estimate.mean if estimate else math.nan for estimate in estimates]
         spread = [100 * (e.stderr or 0) if e else math.nan for e in estimates]
         style = line_style(number)

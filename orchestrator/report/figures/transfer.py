@@ -48,7 +48,7 @@ def _panel(axes: Axes, summary: Summary, matrix: Matrix) -> AxesImage:
     values = np.full((len(matrix.targets), len(matrix.sources)), np.nan)
     for i, target in enumerate(matrix.targets):
         for j, source in enumerate(matrix.sources):
-            if (estimate := matrix.accuracy(summary, target, source)) is not None:
+            if (estimate := matrix.score(summary, target, source)) is not None:
                 values[i, j] = 100 * estimate.mean
                 colour = "w" if values[i, j] < 50 else "k"
                 axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=TICK_SIZE)

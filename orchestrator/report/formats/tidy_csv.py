@@ -54,7 +54,7 @@ def render_csv(summary: Summary, _: Figures) -> str:
 def _row(summary: Summary, label: str, models: Mapping[int, str], column: Column) -> dict[str, Any]:
     cell = summary.cells[label, column]
     difference = summary.difference(label, column)
-    row = _estimated(summary.accuracy(label, column), cell.planned) | _about(summary, label, models, column.name)
+    row = _estimated(summary.score(label, column), cell.planned) | _about(summary, label, models, column.name)
     return row | {
         "eps": column.eps,
         "n_examples": json.dumps({seed: tally.n for seed, tally in cell.tallies.items()}),

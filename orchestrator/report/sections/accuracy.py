@@ -54,7 +54,7 @@ def _accuracies(summary: Summary, columns: Sequence[Column], headings: tuple[Hea
 
 def cell_text(summary: Summary, label: str, column: Column) -> str:
     """Write a row's accuracy in a column, in % with its standard error; a dash if there is none."""
-    estimate = summary.accuracy(label, column)
+    estimate = summary.score(label, column)
     if estimate is None:
         return MISSING
     return f"{100 * estimate.mean:.1f}" + _spread(estimate, summary.cells[label, column].planned)

@@ -15,7 +15,7 @@ def column(summary, name, eps):
 
 def test_mean_and_standard_error_are_over_seeds(summary_of):
     summary = summary_of({(SMALL, "fgsm", 0): {0.1: "1100"}, (SMALL, "fgsm", 1): {0.1: "1110"}})
-    estimate = summary.accuracy(SMALL, column(summary, "fgsm", 0.1))
+    estimate = summary.score(SMALL, column(summary, "fgsm", 0.1))
     assert estimate.mean == pytest.approx(0.625)
     assert estimate.stderr == pytest.approx(0.125)  # sd 0.25 / sqrt 2, by sqrt 2
     assert estimate.n == 2
@@ -23,7 +23,7 @@ def test_mean_and_standard_error_are_over_seeds(summary_of):
 
 def test_one_seed_has_no_standard_error(summary_of):
     summary = summary_of({(SMALL, "fgsm", 3): {0.1: "1100"}}, seeds=[3])
-    estimate = summary.accuracy(SMALL, column(summary, "fgsm", 0.1))
+    estimate = summary.score(SMALL, column(summary, "fgsm", 0.1))
     assert (estimate.mean, estimate.stderr, estimate.n) == (0.5, None, 1)
 
 
@@ -37,7 +37,7 @@ def test_difference_from_the_baseline_is_paired_by_seed(summary_of):
         }
     )
     pgd = column(summary, "pgd", 0.1)
-    assert summary.accuracy(BIG, pgd).stderr == pytest.approx(0.25)
+    assert summary.score(BIG, pgd).stderr == pytest.approx(0.25)
     assert summary.difference(BIG, pgd).mean == pytest.approx(0.25)
     assert summary.difference(BIG, pgd).stderr == pytest.approx(0.0)
 
@@ -64,7 +64,7 @@ def test_a_study_without_baseline_has_no_differences(summary_of):
 def test_worst_case_is_judged_example_by_example(summary_of, clean, fgsm, pgd, transfer, robust):
     outcomes = {"clean": {0.0: clean}, "fgsm": {0.2: fgsm}, "pgd": {0.2: pgd}, "from_small": {0.2: transfer}}
     summary = summary_of({(BIG, name, seed): given for name, given in outcomes.items() for seed in (0, 1)})
-    assert summary.accuracy(BIG, column(summary, "worst case", 0.2)).mean == robust
+    assert summary.score(BIG, column(summary, "worst case", 0.2)).mean == robust
 
 
 def test_worst_case_of_a_seed_needs_all_its_attacks(summary_of):
@@ -72,7 +72,7 @@ def test_worst_case_of_a_seed_needs_all_its_attacks(summary_of):
     worst = column(summary, "worst case", 0.1)
     assert list(summary.cells[BIG, worst].tallies) == [1]
     assert summary.cells[BIG, worst].is_partial
-    assert summary.accuracy(BIG, worst).mean == 0.25
+    assert summary.score(BIG, worst).mean == 0.25
 
 
 def test_worst_cases_of_different_norms_stand_apart(summary_of):
@@ -87,19 +87,19 @@ def test_worst_cases_of_different_norms_stand_apart(summary_of):
         ("worst case linf", 0.2, ("clean", "pgd_linf", "fgsm")),
         ("worst case l2", 0.2, ("clean", "pgd_l2")),
     ]
-    assert summary.accuracy(BIG, column(summary, "worst case linf", 0.2)).mean == 1.0
-    assert summary.accuracy(BIG, column(summary, "worst case l2", 0.2)).mean == 0.5
+    assert summary.score(BIG, column(summary, "worst case linf", 0.2)).mean == 1.0
+    assert summary.score(BIG, column(summary, "worst case l2", 0.2)).mean == 0.5
 
 
 def test_a_transfer_that_its_source_cannot_meet_is_in_no_rows_worst_case(summary_of):
     cells = {(SMALL, "pgd", 0): {0.1: "1110"}, (BIG, "from_small", 0): {0.1: "0000"}}
     summary = summary_of(cells, seeds=[0])
     assert "from_small" not in column(summary, "worst case", 0.1).parts
-    assert summary.accuracy(BIG, column(summary, "worst case", 0.1)).mean > 0
+    assert summary.score(BIG, column(summary, "worst case", 0.1)).mean > 0
     transfer, worst = column(summary, "from_small", 0.1), column(summary, "worst case", 0.1)
     assert summary.cells[SMALL, transfer].planned == 0
-    assert summary.accuracy(SMALL, transfer) is None
-    assert summary.accuracy(SMALL, worst).mean == 0.75
+    assert summary.score(SMALL, transfer) is None
+    assert summary.score(SMALL, worst).mean == 0.75
     assert not summary.missing
 
 
@@ -114,15 +114,15 @@ def test_a_row_that_no_attack_meets_has_no_worst_case(summary_of):
     )
     summary = summary_of(study=study)
     (worst,) = summary.worst_cases
-    assert (summary.accuracy("none", worst), summary.cells["none", worst].planned) == (None, 0)
-    assert summary.accuracy("rbf_cnn", worst).mean == 1.0
+    assert (summary.score("none", worst), summary.cells["none", worst].planned) == (None, 0)
+    assert summary.score("rbf_cnn", worst).mean == 1.0
 
 
 def test_missing_evaluations_are_counted_and_leave_the_rest_alone(summary_of):
     summary = summary_of({(BIG, "clean", 0): None, (BIG, "clean", 1): None, (BIG, "pgd", 0): None})
     assert len(summary.missing) == 3
-    assert summary.accuracy(BIG, summary.columns[0]) is None
-    assert summary.accuracy(SMALL, summary.columns[0]).mean == 1.0
+    assert summary.score(BIG, summary.columns[0]) is None
+    assert summary.score(SMALL, summary.columns[0]).mean == 1.0
 
 
 def test_best_is_the_highest_mean(summary_of):

@@ -224,7 +224,7 @@ def test_a_failed_model_ends_its_run_as_failed_with_the_reason(tmp_path):
 
 def test_runs_of_a_search_lie_under_its_own_parent_as_its_points_come_and_name_their_split(tmp_path):
     store = Store(tmp_path)
-    parent = Parent(STUDY, "search-tracked", "an identity", {"sampler": "tpe"})
+    parent = Parent(STUDY, "search-tracked", "an identity", {"sampler": "tpe"}, "accuracy")
     plans = [expand(STUDY, overrides={"epochs": epochs}, split="validation") for epochs in (2, 3)]
     for _ in range(2):
         book = Book(parent, store, default_uri(store))

@@ -29,7 +29,7 @@ def test_a_measure_counts_in_no_worst_case_and_is_no_attack(summary_of):
     summary = summary_of({(BIG, "slopes", 0): {0.0: "0000"}}, study=both)
     assert "slopes" not in summary.attack_names
     assert all("slopes" not in column.parts for column in summary.columns)
-    assert all(summary.accuracy(BIG, column).mean == 1.0 for column in summary.worst_cases)
+    assert all(summary.score(BIG, column).mean == 1.0 for column in summary.worst_cases)
 
 
 def test_a_study_without_measures_has_no_section(summary_of):

@@ -37,7 +37,7 @@ def test_a_matrix_has_a_cell_a_target_and_source_and_the_white_box_between(summa
     first, second = transfer_matrices(summary)
     assert (first.attack, first.eps, second.eps) == ("pgd", 0.1, 0.2)
     assert first.sources == first.targets == (SMALL, BIG)
-    found = {(t, s): first.accuracy(summary, t, s).mean for t in first.targets for s in first.sources}
+    found = {(t, s): first.score(summary, t, s).mean for t in first.targets for s in first.sources}
     assert found == {(SMALL, SMALL): 0.25, (BIG, BIG): 0.0, (SMALL, BIG): 0.75, (BIG, SMALL): 0.5}
 
 
@@ -62,8 +62,8 @@ def test_sources_of_each_row_s_own_are_columns_by_what_selects_them(summary_of):
     matrix, _ = transfer_matrices(summary)
     assert matrix.sources == ("name=none", "name=madry")
     assert matrix.white_boxes == {(f"{name} width={w}", f"name={name}") for name in ("none", "madry") for w in (4, 8)}
-    assert matrix.accuracy(summary, "madry width=8", "name=madry").mean == 0.25
-    assert matrix.accuracy(summary, "madry width=8", "name=none").mean == 0.5
+    assert matrix.score(summary, "madry width=8", "name=madry").mean == 0.25
+    assert matrix.score(summary, "madry width=8", "name=none").mean == 0.5
     section, _ = matrix_sections(summary)
     assert section.table.caption.endswith("the one most like the row crafts them")
 
