@@ -96,7 +96,8 @@ def judged_by(space: SearchSpace, objectives: Sequence[Objective]) -> SearchSpac
         if missing:
             raise InputError(
                 f"objective {objective.name}: view {needed[objective.column].view!r} must be one of every defense that "
-                f"is searched, and {missing[0].partition(' ')[0]} has it not ({robust_name(space.metric)}:{WORST_CASE} takes what each has)"
+                f"is searched, and {missing[0].partition(' ')[0]} has it not "
+                f"({robust_name(space.metric)}:{WORST_CASE} takes what each has)"
             )
     return judged
 

@@ -293,7 +293,8 @@ def _check_prunable(objectives: Sequence[Objective], options: Options, seeds: Se
         raise InputError(
             f"pruner {options.pruner} needs one objective that is one column and one seed, since it probes a model "
             f"while it is trained; got objectives {names} and seeds {', '.join(map(str, seeds))}. "
-            f"--pruner {NO_PRUNER} goes with any; --objectives {clean_name(metric)} or {robust_name(metric)}:COLUMN with all"
+            f"--pruner {NO_PRUNER} goes with any; "
+            f"--objectives {clean_name(metric)} or {robust_name(metric)}:COLUMN with all"
         )
 
 
