@@ -20,7 +20,7 @@ import ray
 import torch
 from ray import tune
 
-from trainables.runtime.failures import describe
+from trainables.runtime.failures import failure_of
 from trainables.runtime.memory import peak_memory
 from trainables.units import StepResult, as_dict, work_in
 from trainables.work import Bench, perform
@@ -53,7 +53,7 @@ class UnitTrainable(tune.Trainable):
         except (torch.OutOfMemoryError, torch.AcceleratorError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
-            return as_dict(StepResult(is_done=True, failure=describe(error, log=_log_file())))
+            return as_dict(StepResult(is_done=True, failure=failure_of(error, log=_log_file())))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: the store keeps the states, and a unit that is started again goes on from there."""

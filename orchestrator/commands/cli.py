@@ -304,7 +304,7 @@ def describe(
     elif as_json:
         typer.echo(describe_view.described_json(kind, name))
     else:
-        _console().print(describe_view.described(kind, name))
+        _console().print(describe_view.description_view(kind, name))
 
 
 def main() -> None:

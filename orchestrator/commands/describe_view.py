@@ -18,7 +18,7 @@ BEGIN, END = "<!-- reference -->", "<!-- /reference -->"
 REFERENCE = ("defense", "attack", "network", "measure", "dataset", "norm", "criterion", "judge")
 
 
-def described(kind: str | None, name: str | None) -> RenderableType:
+def description_view(kind: str | None, name: str | None) -> RenderableType:
     """Show all kinds, the things of one kind, or one thing."""
     if kind is None:
         return _kinds()

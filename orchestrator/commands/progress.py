@@ -35,7 +35,7 @@ class Running:
 
 
 @dataclass
-class Tally:
+class Bar:
     """Units of one kind: how many there are, how many ended and how, and the seconds of those done."""
 
     total: int = 0
@@ -63,8 +63,8 @@ class Progress:
     def __init__(self, console: Console, *, detail: bool = False) -> None:
         self.console, self._detail = console, detail
         self._is_live = console.is_terminal and not detail
-        self.tallies = {"trainings": Tally(), "evaluations": Tally()}
-        self._trials: Tally | None = None
+        self.tallies = {"trainings": Bar(), "evaluations": Bar()}
+        self._trials: Bar | None = None
         self.running: dict[str, Running] = {}
         self._units: dict[str, Unit] = {}
         self._labels: dict[str, str] = {}
@@ -86,7 +86,7 @@ class Progress:
 
     def search(self, trials: int) -> None:
         """Count trials, so many of them, and not the units that they turn out to need."""
-        self._trials = Tally(total=trials)
+        self._trials = Bar(total=trials)
         self.tallies = {"trials": self._trials, **self.tallies}
 
     def told(self, trial: SearchTrial, outcome: str) -> None:
@@ -160,11 +160,11 @@ class Progress:
         spent = sum(time.monotonic() - running.since for running in self.running.values())
         return max(0.0, left - spent) / self._slots
 
-    def _counted(self) -> list[Tally]:
+    def _counted(self) -> list[Bar]:
         """Return the tallies that tell how far the whole is."""
         return [self._trials] if self._trials else list(self.tallies.values())
 
-    def _tally(self, unit: Unit) -> Tally:
+    def _tally(self, unit: Unit) -> Bar:
         return self.tallies["trainings" if unit.training else "evaluations"]
 
     def _name(self, unit: Unit) -> str:

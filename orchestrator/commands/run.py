@@ -48,7 +48,7 @@ def run_study(
     """
     resources.check()
     if debug:
-        in_process.check(resources)
+        in_process.check_debug(resources)
     uri = checked_uri(tracking_uri, store)
     rest = remainder(plan, store)
     if rest.is_empty and is_current(parent_of(plan), [plan], store, uri):

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.planning.wording import as_text
-from orchestrator.report.formats.markdown import escaped, figure_lines, note_lines, table_lines
+from orchestrator.report.formats.markdown import escaped_markdown, figure_lines, note_lines, table_lines
 from orchestrator.report.formats.page import data_uri, groups, template
 from orchestrator.report.formats.terminal import rich_tables
 from orchestrator.report.table import MISSING, Entry, Heading, Table
@@ -134,7 +134,7 @@ def _row(trial: SearchTrial, history: History) -> tuple[str, tuple[Entry, ...]]:
 
 
 def _markdown(history: History, figures: Sequence[str]) -> str:
-    lines = [f"# {escaped(title(history))}", ""]
+    lines = [f"# {escaped_markdown(title(history))}", ""]
     for table in filter(None, (best_table(history), importance_table(history), trials_table(history))):
         lines += table_lines(table)
     lines += [*figure_lines(figures), *note_lines(search_notes(history))]

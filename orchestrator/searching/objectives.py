@@ -114,7 +114,7 @@ def _is_met(objective: Objective, plan: Plan, label: str) -> bool:
     return objective.column == WORST_CASE or (label, objective.column, plan.seeds[0]) in plan.layout
 
 
-def values_of(objectives: Sequence[Objective], plan: Plan, store: Store) -> list[float]:
+def worth_of(objectives: Sequence[Objective], plan: Plan, store: Store) -> list[float]:
     """Return what the one row of a plan is worth, from records that are all there; each value is in [0, 1]."""
     summary = summarise(plan, store)
     (label,) = summary.labels

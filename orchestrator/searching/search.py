@@ -19,8 +19,8 @@ from orchestrator.planning.keys import DEFENSE
 from orchestrator.planning.plan import Plan
 from orchestrator.searching.history import History, SearchTrial, State
 from orchestrator.searching.ledger import NO_PRUNER, Asked, Ledger, Options
-from orchestrator.searching.objectives import WORST_CASE, Objective, probe_of, values_of
-from orchestrator.searching.space import SearchSpace, described
+from orchestrator.searching.objectives import WORST_CASE, Objective, probe_of, worth_of
+from orchestrator.searching.space import SearchSpace, ranges_as_text
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.driver import driving
 from orchestrator.sweeping.remainder import Remainder, remainder
@@ -179,7 +179,7 @@ class Search:
             study=study,
             command=command,
             objectives=names,
-            ranges=dict(described(self.space.ranges)),
+            ranges=dict(ranges_as_text(self.space.ranges)),
             seeds=self.space.seeds,
             sampler=self.options.sampler,
             pruner=self.options.pruner,
@@ -244,7 +244,7 @@ class Search:
         return Probe(evaluation=probe_of(self.objectives[0], plan), epochs=self._rungs)
 
     def _end(self, live: Live, state: State, *, error: str = "") -> None:
-        values = values_of(self.objectives, live.plan, self.store) if state == "complete" else []
+        values = worth_of(self.objectives, live.plan, self.store) if state == "complete" else []
         self._live.remove(live)
         outcome = SearchTrial(
             **live.facts, state=state, values=tuple(values), error=error, seconds=time.monotonic() - live.since
@@ -303,7 +303,7 @@ def _definition(space: SearchSpace, objectives: Sequence[Objective], corners: Pl
     study = space.study
     return {
         "settings": json.dumps(dict(study.base), sort_keys=True, default=str),
-        "ranges": json.dumps(dict(described(space.ranges)), sort_keys=True),
+        "ranges": json.dumps(dict(ranges_as_text(space.ranges)), sort_keys=True),
         "objectives": ", ".join(objective.name for objective in objectives),
         "attacks": json.dumps({column: attack.model_dump(mode="json") for column, attack in study.attacks.items()}),
         "examples": str(study.examples),

@@ -130,7 +130,7 @@ def _at(turn: int, defense: str) -> Callable[[str, SearchRange], Any]:
     return choose
 
 
-def described(ranges: Mapping[str, SearchRange]) -> Iterator[tuple[str, str]]:
+def ranges_as_text(ranges: Mapping[str, SearchRange]) -> Iterator[tuple[str, str]]:
     """Yield each key and its range in words."""
     for key, values in ranges.items():
         if isinstance(values, tuple):

@@ -15,7 +15,7 @@ from trainables.specs import EvaluationSpec
 VALUE = "value."  # before the name of a measured value, in the name of its column
 
 
-def written(records: Sequence[Record]) -> pa.Buffer:
+def as_parquet(records: Sequence[Record]) -> pa.Buffer:
     """Return the Parquet file of one evaluation's records.
 
     All must share the evaluation, the provenance, and the names and shapes of their values.
@@ -69,7 +69,7 @@ def read(content: pa.Buffer) -> list[Record]:
 
 
 def _column(values: Sequence[np.ndarray]) -> pa.Array:
-    """Return a list a row, of booleans or of float64; a matrix is written row after row."""
+    """Return a list a row, of booleans or of float64; a matrix is as_parquet row after row."""
     number = pa.bool_() if values[0].dtype == bool else pa.float64()
     return pa.array([value.ravel() for value in values], pa.list_(number))
 

@@ -140,7 +140,7 @@ class Store:
 
         All must share the evaluation, the provenance, and the names and shapes of their values.
         """
-        self._files.write(_entry("records", records[0].evaluation.fingerprint), record_table.written(records))
+        self._files.write(_entry("records", records[0].evaluation.fingerprint), record_table.as_parquet(records))
 
     def load_records(self, fingerprint: str) -> list[Record]:
         """Load the records of one evaluation, eps ascending; raise FileNotFoundError if there are none."""

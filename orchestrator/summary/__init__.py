@@ -6,7 +6,7 @@ from orchestrator.summary.aggregate import Cell, Column, Measurement, Summary, T
 from orchestrator.summary.area import area_of, curves
 from orchestrator.summary.costs import COST_COLUMNS, Cost, CostColumn, Costs, training_costs
 from orchestrator.summary.effects import CONFIDENCE, Effect, Interval, factor_effects, interval
-from orchestrator.summary.estimate import Estimate, best_of, estimated
+from orchestrator.summary.estimate import Estimate, estimated, labels_of_best
 from orchestrator.summary.matrices import Matrix, transfer_matrices
 from orchestrator.summary.verdict import CHECKS, Check, Verdict, verdicts
 
@@ -29,12 +29,12 @@ __all__ = [
     "Tally",
     "Verdict",
     "area_of",
-    "best_of",
     "columns_of",
     "curves",
     "estimated",
     "factor_effects",
     "interval",
+    "labels_of_best",
     "summarise",
     "training_costs",
     "transfer_matrices",

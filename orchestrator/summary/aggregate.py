@@ -13,7 +13,7 @@ from orchestrator.planning.plan import Plan, command
 from orchestrator.planning.rows import Variant
 from orchestrator.storage.store import Store
 from orchestrator.summary.costs import Costs, training_costs
-from orchestrator.summary.estimate import Estimate, best_of, estimated
+from orchestrator.summary.estimate import Estimate, estimated, labels_of_best
 from orchestrator.summary.verdict import Verdict, verdicts
 from search_spaces.study import CLEAN
 from trainables.attacks import NORMS
@@ -138,7 +138,7 @@ class Summary:
 
     def best(self, column: Column) -> frozenset[str]:
         """Return the labels of the highest mean, all that tie; none where fewer than two rows compete."""
-        return best_of({label: self.score(label, column) for label in self.labels})
+        return labels_of_best({label: self.score(label, column) for label in self.labels})
 
     def numbers(self, measure: str) -> tuple[str, ...]:
         """Return the names of what a measure found in any variant."""

@@ -25,7 +25,7 @@ def estimated(values: Sequence[float]) -> Estimate | None:
     return Estimate(statistics.fmean(values), stderr, len(values))
 
 
-def best_of(estimates: Mapping[str, Estimate | None]) -> frozenset[str]:
+def labels_of_best(estimates: Mapping[str, Estimate | None]) -> frozenset[str]:
     """Return the labels with the highest mean, including ties; none where fewer than two compete."""
     means = {label: estimate.mean for label, estimate in estimates.items() if estimate}
     if len(means) < 2:

@@ -36,7 +36,7 @@ class Driver:
 def driving(store: Store, resources: Resources, *, debug: bool = False) -> Iterator[Driver]:
     """Claim work on a store and connect to Ray, or stay in this process to `debug`; let both go afterwards.
 
-    Raise InputError if `preflight.check` or `in_process.check` finds that no unit could run.
+    Raise InputError if `preflight.check` or `in_process.check_debug` finds that no unit could run.
     """
     place = _this_process if debug else _ray
     with Claims(store) as claims, place(resources, store) as (resources, slots):
@@ -53,4 +53,4 @@ def _ray(resources: Resources, store: Store) -> Iterator[tuple[Resources, int]]:
 
 @contextmanager
 def _this_process(resources: Resources, store: Store) -> Iterator[tuple[Resources, int]]:
-    yield resources, in_process.check(resources)
+    yield resources, in_process.check_debug(resources)

@@ -16,14 +16,14 @@ from orchestrator.sweeping.units import Unit
 from orchestrator.sweeping.watch import Source, SweepResult, Watch
 from trainables.data.splits import Splits
 from trainables.errors import InputError
-from trainables.runtime.failures import describe
+from trainables.runtime.failures import failure_of
 from trainables.runtime.memory import peak_memory
 from trainables.work import Bench, perform
 
 LOOK_AGAIN_SECONDS = 0.1  # for a unit that is ready, while other drivers have all of them under way
 
 
-def check(resources: Resources) -> int:
+def check_debug(resources: Resources) -> int:
     """Return how many units run at once, which is one; raise InputError for resources that this process cannot give."""
     if resources.address is not None:
         raise InputError(
@@ -74,7 +74,7 @@ def _run(unit: Unit, watch: Watch, bench: Bench) -> None:
     except BdbQuit:
         raise
     except Exception as error:  # noqa: BLE001  (whatever a unit raises must not end the sweep)
-        watch.on_failure(unit.name, describe(error))
+        watch.on_failure(unit.name, failure_of(error))
 
 
 def _device_type(resources: Resources) -> str:

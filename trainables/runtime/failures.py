@@ -42,7 +42,7 @@ def class_of(error: BaseException) -> str:
     return BAD_INPUT if isinstance(error, InputError | ValidationError) else BUG
 
 
-def describe(error: BaseException, *, log: str = "") -> dict[str, Any]:
+def failure_of(error: BaseException, *, log: str = "") -> dict[str, Any]:
     """Return a failure as the store keeps it: class, first line, traceback and, if it diverged, where it was."""
     where = {"epoch": error.epoch, "last_metrics": error.last} if isinstance(error, DivergedError) else {}
     return {

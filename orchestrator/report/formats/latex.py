@@ -37,7 +37,7 @@ def render_latex(summary: Summary, _: Figures) -> str:
     return "\n".join([*lines, ""])
 
 
-def escaped(text: str) -> str:
+def escaped_latex(text: str) -> str:
     """Escape plain text so that LaTeX prints it as it is."""
     return "".join(ESCAPES.get(character, character) for character in text)
 
@@ -60,7 +60,7 @@ def _environment(summary: Summary, section: Section, key: str) -> list[str]:
 
 def _worded(text: str) -> str:
     """Escape text and set its `code` in typewriter."""
-    return re.sub("`([^`]*)`", r"\\texttt{\1}", escaped(text))
+    return re.sub("`([^`]*)`", r"\\texttt{\1}", escaped_latex(text))
 
 
 def _tabular(section: Section) -> list[str]:
@@ -68,7 +68,7 @@ def _tabular(section: Section) -> list[str]:
     lines = [rf"\begin{{tabular}}{{l{'r' * len(headings)}}}", r"\toprule", *_head(section.table), r"\midrule"]
     lines += _rows(section.table)
     if section.difference:
-        caption = rf"\emph{{{escaped(section.difference.caption)}}}"
+        caption = rf"\emph{{{escaped_latex(section.difference.caption)}}}"
         span = rf"\multicolumn{{{len(headings) + 1}}}{{l}}{{{caption}}} \\"
         lines += [r"\midrule", span, *_rows(section.difference)]
     return [*lines, r"\bottomrule", r"\end{tabular}"]
@@ -79,17 +79,17 @@ def _head(table: Table) -> list[str]:
     groups, rules, at = [""], [], 2
     for group, members in itertools.groupby(table.headings, key=lambda heading: heading.group):
         width = len(list(members))
-        groups.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(group and f'{group} at eps')}}}")
+        groups.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped_latex(group and f'{group} at eps')}}}")
         rules += [rf"\cmidrule(lr){{{at}-{at + width - 1}}}"] if group else []
         at += width
-    names = [escaped(table.stub), *(escaped(heading.name) for heading in table.headings)]
+    names = [escaped_latex(table.stub), *(escaped_latex(heading.name) for heading in table.headings)]
     return [" & ".join(groups) + r" \\", *rules, " & ".join(names) + r" \\"]
 
 
 def _rows(table: Table) -> list[str]:
-    return [" & ".join([escaped(label), *map(_entry, entries)]) + r" \\" for label, entries in table.rows]
+    return [" & ".join([escaped_latex(label), *map(_entry, entries)]) + r" \\" for label, entries in table.rows]
 
 
 def _entry(entry: Entry) -> str:
-    text = escaped(entry.text)
+    text = escaped_latex(entry.text)
     return rf"\textbf{{{text}}}" if entry.is_best else text

@@ -16,12 +16,12 @@ from orchestrator.summary import Summary
 def render_markdown(summary: Summary, figures: Figures) -> str:
     """Return the report as Markdown; it links the figures, which are files beside it."""
     study = summary.plan.study
-    lines = [f"# {escaped(study.title)}", ""]
+    lines = [f"# {escaped_markdown(study.title)}", ""]
     answers = ", ".join(filter(None, (study.paper, study.table)))
     for text in filter(None, (study.question, answers and f"Answers {answers}.", missing(summary))):
-        lines += [escaped(text), ""]
+        lines += [escaped_markdown(text), ""]
     for section in (*accuracy_sections(summary), *more_sections(summary)):
-        lines += [f"## {escaped(section.title)}", ""]
+        lines += [f"## {escaped_markdown(section.title)}", ""]
         for table in filter(None, (section.table, section.difference)):
             lines += table_lines(table)
     lines += [*figure_lines(figures), *note_lines(notes(summary))]
@@ -30,11 +30,11 @@ def render_markdown(summary: Summary, figures: Figures) -> str:
 
 def table_lines(table: Table) -> list[str]:
     """Return a table below its caption, with an empty line at the end as all blocks of lines have."""
-    heads = [table.stub, *(escaped(heading.flat) for heading in table.headings)]
+    heads = [table.stub, *(escaped_markdown(heading.flat) for heading in table.headings)]
     rule = [":--", *("--:" for _ in table.headings)]
-    rows = [[escaped(label), *map(_entry, entries)] for label, entries in table.rows]
+    rows = [[escaped_markdown(label), *map(_entry, entries)] for label, entries in table.rows]
     lines = [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
-    return [f"{escaped(table.caption)}:", "", *lines, ""]
+    return [f"{escaped_markdown(table.caption)}:", "", *lines, ""]
 
 
 def figure_lines(names: Iterable[str]) -> list[str]:
@@ -44,13 +44,13 @@ def figure_lines(names: Iterable[str]) -> list[str]:
 
 def note_lines(notes: Iterable[str]) -> list[str]:
     """Return the notes as a list below a heading."""
-    return ["## Notes", "", *(f"- {escaped(note)}" for note in notes), ""]
+    return ["## Notes", "", *(f"- {escaped_markdown(note)}" for note in notes), ""]
 
 
 def _entry(entry: Entry) -> str:
     return f"**{entry.text}**" if entry.is_best else entry.text
 
 
-def escaped(text: str) -> str:
+def escaped_markdown(text: str) -> str:
     """Escape plain text, except its `code`, so that Markdown shows it as it is."""
     return re.sub(r"`[^`]*`|[\\|*_<>]", lambda m: m[0] if m[0].startswith("`") else f"\\{m[0]}", text)

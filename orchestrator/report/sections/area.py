@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.report.table import MISSING, Entry, Heading, Section, Table, shown, written
 from orchestrator.report.words import metric_of
-from orchestrator.summary import Summary, area_of, best_of, curves
+from orchestrator.summary import Summary, area_of, curves, labels_of_best
 
 
 def area_sections(summary: Summary) -> tuple[Section, ...]:
@@ -12,7 +12,7 @@ def area_sections(summary: Summary) -> tuple[Section, ...]:
     names = curves(summary)
     if not names:
         return ()
-    best = {name: best_of({label: area_of(summary, label, name) for label in summary.labels}) for name in names}
+    best = {name: labels_of_best({label: area_of(summary, label, name) for label in summary.labels}) for name in names}
     rows = tuple(
         (
             shown(label, summary.plan.baselines),

@@ -16,7 +16,7 @@ from orchestrator.report.table import MISSING, Entry, Heading, Section, Table
 from search_spaces.study import Study
 
 SHOWN = ("accuracy", "robust_accuracy", "certified_accuracy", "auc", "seconds", "seconds_per_epoch", "epochs")
-DATASETS = {
+PAPER_DATASETS = {
     "MNIST": "mnist",
     "Fashion-MNIST": "fashion_mnist",
     "CIFAR-10": "cifar10",
@@ -44,7 +44,9 @@ def tables_of(text: str) -> frozenset[str]:
 def datasets_of(text: str) -> frozenset[str]:
     """Return the datasets that a text names in parentheses."""
     within = re.findall(r"\(([^)]*)\)", text)
-    return frozenset(DATASETS[name] for part in within for name in re.split(r", | and ", part) if name in DATASETS)
+    return frozenset(
+        PAPER_DATASETS[name] for part in within for name in re.split(r", | and ", part) if name in PAPER_DATASETS
+    )
 
 
 @cache

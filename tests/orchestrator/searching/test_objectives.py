@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up import record_of
 
-from orchestrator.searching.objectives import Objective, judged_by, objectives_of, probe_of, values_of
+from orchestrator.searching.objectives import Objective, judged_by, objectives_of, probe_of, worth_of
 from orchestrator.searching.space import search_space
 from search_spaces.study import FloatRange, Study
 from trainables.errors import InputError
@@ -88,7 +88,7 @@ def test_a_value_is_the_mean_of_what_it_names(store, text, point, expected, seed
     space, objectives = judged(text, seeds=seeds)
     plan = space.plan([point])
     write(store, plan, OUTCOMES)
-    assert values_of(objectives, plan, store) == pytest.approx(expected)
+    assert worth_of(objectives, plan, store) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

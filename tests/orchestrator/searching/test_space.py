@@ -4,7 +4,7 @@ import re
 import pytest
 
 from orchestrator.planning.keys import concerns
-from orchestrator.searching.space import described, search_space, with_rows
+from orchestrator.searching.space import ranges_as_text, search_space, with_rows
 from search_spaces.study import FloatRange, IntRange, Study
 from trainables.errors import InputError
 
@@ -182,7 +182,7 @@ def test_a_range_that_makes_no_spec_is_found_in_its_corners(search, message):
 
 
 def test_ranges_are_described_as_a_person_reads_them():
-    texts = dict(described(space_of().ranges))
+    texts = dict(ranges_as_text(space_of().ranges))
     assert texts["optimisation.lr"] == "float in [0.0001, 0.01], log"
     assert texts["defense.centers"] == "int in [2, 9]"
     assert texts["defense.name"] == "none, madry, trades, rbf_mapping"

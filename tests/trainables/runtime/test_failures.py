@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from trainables.errors import InputError
-from trainables.runtime.failures import DivergedError, class_of, class_of_dead_process, describe
+from trainables.runtime.failures import DivergedError, class_of, class_of_dead_process, failure_of
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_failure_is_described_by_its_first_line_and_its_traceback():
     try:
         raise ValueError("first\nsecond")
     except ValueError as error:
-        failure = describe(error, log="host:/file")
+        failure = failure_of(error, log="host:/file")
     assert failure["error"] == "ValueError: first"
     assert 'raise ValueError("first' in failure["traceback"]
     assert failure["log"] == "host:/file"
@@ -51,6 +51,6 @@ def test_a_failure_is_described_by_its_first_line_and_its_traceback():
 
 
 def test_a_diverged_training_says_in_which_epoch_and_what_was_before():
-    failure = describe(DivergedError({"loss": float("inf")}, epoch=3, last={"loss": 0.5}))
+    failure = failure_of(DivergedError({"loss": float("inf")}, epoch=3, last={"loss": 0.5}))
     assert failure["epoch"] == 3
     assert failure["last_metrics"] == {"loss": 0.5}

@@ -2,7 +2,7 @@ import re
 
 from tiny_study import BIG, SMALL
 
-from orchestrator.report.formats.latex import escaped, render_latex
+from orchestrator.report.formats.latex import escaped_latex, render_latex
 
 
 def latex(summary):
@@ -10,7 +10,7 @@ def latex(summary):
 
 
 def test_every_special_character_is_escaped():
-    assert escaped(r"a_b & 5% {x} #1 $y$ ~ ^ \z <t> ± ≥ − –") == (
+    assert escaped_latex(r"a_b & 5% {x} #1 $y$ ~ ^ \z <t> ± ≥ − –") == (
         r"a\_b \& 5\% \{x\} \#1 \$y\$ \textasciitilde{} \textasciicircum{} \textbackslash{}z "
         r"\textless{}t\textgreater{} $\pm$ $\geq$ $-$ --"
     )
