@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from readmes import PAGES
 
 from orchestrator.cluster.connection import RAY_ENVIRONMENT
 from trainables.data.datasets import load
@@ -26,6 +27,14 @@ def _one_thread():
 def digits() -> Splits:
     """The bundled dataset, 28x28; not to be changed."""
     return load(DatasetSpec(name="digits"))
+
+
+@pytest.fixture(scope="session")
+def my_package(tmp_path_factory) -> Path:
+    """The folder in which the package of trainables/README.md is installed, for those who put it on their path."""
+    folder = tmp_path_factory.mktemp("installed")
+    PAGES["trainables/README.md"].install(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,29 @@ class Page:
     def files(self) -> dict[str, str]:
         """The Python blocks that say which file they are, by its name."""
         return {found[1]: code for code in self.blocks("python") if (found := NAMED.match(code))}
+
+    def save(self, folder: Path) -> None:
+        """Write the files of the page, as a reader does."""
+        for name, code in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(code)
+
+    @cached_property
+    def entry_points(self) -> dict[str, dict[str, str]]:
+        """What the page's package brings: names and what they stand for, by entry-point group."""
+        projects = [tomllib.loads(code)["project"] for code in self.blocks("toml")]
+        return projects[0]["entry-points"] if projects else {}
+
+    def install(self, folder: Path) -> None:
+        """Save the files, and leave beside them what pip leaves of an installed package."""
+        self.save(folder)
+        found = folder / "my_package-0.1.0.dist-info"
+        found.mkdir()
+        (found / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 0.1.0\n")
+        groups = [
+            f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in p.items()) for group, p in self.entry_points.items()
+        ]
+        (found / "entry_points.txt").write_text("\n".join(groups))
 
     @cached_property
     def commands(self) -> list[list[str]]:

@@ -52,7 +52,7 @@ def parsed(words, **options):
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def desk(tmp_path, monkeypatch, my_package):
     """A working directory of a reader who has saved a page's files, and has images."""
     monkeypatch.chdir(tmp_path)
     images = tmp_path / "path" / "to" / "images"
@@ -62,8 +62,9 @@ def desk(tmp_path, monkeypatch):
     parquet.write_table(one, images / "test.parquet")
 
     def save(page):
-        for name, code in page.files.items():
-            (tmp_path / name).write_text(code)
+        page.save(tmp_path)
+        if page.entry_points:
+            monkeypatch.syspath_prepend(my_package)
 
     return save
 
