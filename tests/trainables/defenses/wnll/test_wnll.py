@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy
 
 from trainables.attacks import ATTACKS
 from trainables.data.splits import Images
-from trainables.defenses import DEFENSES
 from trainables.defenses.wnll.defense import Stage, Wnll, WnllConfig, WnllInference, alternation
 from trainables.defenses.wnll.total_variation import TvmConfig, draw_mask, minimise
 from trainables.errors import InputError
@@ -32,16 +31,6 @@ from trainables.training import TrainingRun, build, on_device
 FAST = AdversarialConfig(attack="fgsm", eps=0.03)
 PGD = AdversarialConfig(steps=2, eps=(0.05, 0.1))
 ALONE = WnllInference(transductive=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _registered():
-    """Let TrainingSpec know the defense."""
-    before = dict(DEFENSES)
-    DEFENSES["wnll"] = Wnll
-    yield
-    DEFENSES.clear()
-    DEFENSES.update(before)
 
 
 def spec(epochs, **config):
