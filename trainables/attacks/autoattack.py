@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -92,7 +93,8 @@ def autoattack(
     output = view(images)
     ranked = output.argsort(dim=1, descending=True, stable=True)
     left = (~goal.fooled(output, labels)).nonzero().flatten()
-    for number, shot in enumerate(_shots(view, eps, spec, ranked.shape[1], images.device), 1):
+    threat = _Threat(view, eps, spec, ranked.shape[1], images.device)
+    for number, shot in enumerate(_shots(threat), 1):
         if not len(left):
             break
         origin = images[left]
@@ -106,31 +108,79 @@ def autoattack(
     return found
 
 
-def _shots(view: nn.Module, eps: float, spec: AutoAttackSpec, classes: int, device: torch.device) -> Iterator[Shot]:
+@dataclass(frozen=True)
+class _Threat:
+    """What every component is told: the view, the ball, the spec and how many classes there are."""
+
+    view: nn.Module
+    eps: float
+    spec: AutoAttackSpec
+    classes: int
+    device: torch.device
+
+    @property
+    def for_library(self) -> dict[str, Any]:
+        return {"norm": self.spec.norm.capitalize(), "eps": self.eps, "device": self.device}
+
+    @property
+    def targets(self) -> range:
+        """Ranks of the classes that are aimed at."""
+        return range(1, min(self.spec.targets, self.classes - 1) + 1)
+
+
+def _shots(threat: _Threat) -> Iterator[Shot]:
     """Yield the runs of the spec's attacks, one restart or target class each."""
-    from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
+    for name in threat.spec.attacks:
+        yield from COMPONENTS[name](threat)
+
+
+def _apgd_ce(threat: _Threat) -> Iterator[Shot]:
+    from pyautoattack.autopgd_base import APGDAttack
+
+    apgd = APGDAttack(threat.view, loss="ce", n_iter=threat.spec.steps, **threat.for_library)
+    yield from [_ascent(apgd, threat.eps, threat.spec)] * threat.spec.restarts
+
+
+def _apgd_dlr(threat: _Threat) -> Iterator[Shot]:
+    from pyautoattack.autopgd_base import APGDAttack
+
+    apgd = APGDAttack(threat.view, loss="dlr", n_iter=threat.spec.steps, logger=SILENT, **threat.for_library)
+    apgd.dlr_loss = dlr
+    yield from [_ascent(apgd, threat.eps, threat.spec)] * threat.spec.restarts
+
+
+def _apgd_t(threat: _Threat) -> Iterator[Shot]:
+    from pyautoattack.autopgd_base import APGDAttack_targeted
+
+    if threat.classes < 4:
+        yield from _apgd_dlr(threat)
+        return
+    apgd = APGDAttack_targeted(threat.view, n_iter=threat.spec.steps, logger=SILENT, **threat.for_library)
+    targets = threat.targets[: 5 if threat.spec.norm == "l1" else None]
+    yield from (_ascent(apgd, threat.eps, threat.spec, target) for target in targets)
+
+
+def _fab_t(threat: _Threat) -> Iterator[Shot]:
     from pyautoattack.fab_pt import FABAttack_PT
+
+    fab = FABAttack_PT(threat.view, n_iter=threat.spec.steps, **threat.for_library)
+    yield from (_nearest(fab, target) for target in threat.targets)
+
+
+def _square(threat: _Threat) -> Iterator[Shot]:
     from pyautoattack.square import SquareAttack
 
-    threat = {"norm": spec.norm.capitalize(), "eps": eps, "device": device}
-    targets = range(1, min(spec.targets, classes - 1) + 1)
-    for name in spec.attacks:
-        if name == "apgd-ce":
-            apgd = APGDAttack(view, loss="ce", n_iter=spec.steps, **threat)
-            yield from [_ascent(apgd, eps, spec)] * spec.restarts
-        elif name == "apgd-dlr" or (name == "apgd-t" and classes < 4):
-            apgd = APGDAttack(view, loss="dlr", n_iter=spec.steps, logger=SILENT, **threat)
-            apgd.dlr_loss = dlr
-            yield from [_ascent(apgd, eps, spec)] * spec.restarts
-        elif name == "apgd-t":
-            apgd = APGDAttack_targeted(view, n_iter=spec.steps, logger=SILENT, **threat)
-            yield from (_ascent(apgd, eps, spec, target) for target in targets[: 5 if spec.norm == "l1" else None])
-        elif name == "fab-t":
-            fab = FABAttack_PT(view, n_iter=spec.steps, **threat)
-            yield from (_nearest(fab, target) for target in targets)
-        else:
-            square = SquareAttack(view, n_queries=spec.queries, resc_schedule=False, **threat)
-            yield _search(square)
+    square = SquareAttack(threat.view, n_queries=threat.spec.queries, resc_schedule=False, **threat.for_library)
+    yield _search(square)
+
+
+COMPONENTS: dict[Component, Callable[[_Threat], Iterator[Shot]]] = {
+    "apgd-ce": _apgd_ce,
+    "apgd-dlr": _apgd_dlr,
+    "apgd-t": _apgd_t,
+    "fab-t": _fab_t,
+    "square": _square,
+}
 
 
 def _ascent(apgd: Any, eps: float, spec: AutoAttackSpec, target: int = 0) -> Shot:
