@@ -33,7 +33,7 @@ def mine_loss(model, images, labels, *, config, generator):
     raise RuntimeError("the defense [is] wrong")
 
 
-getattr(DEFENSES, "add", DEFENSES.__setitem__)("mine", trained_by(mine_loss, MineConfig))
+DEFENSES.add("mine", trained_by(mine_loss, MineConfig))
 STUDY = Study(
     name="mine",
     title="Mine",

@@ -8,6 +8,7 @@ from killing import Snapshot, assert_same, run_here
 
 from orchestrator.planning.plan import expand
 from orchestrator.storage.claims import Claims
+from orchestrator.storage.files import Files
 from orchestrator.storage.litter import clear_litter
 from orchestrator.storage.store import Store
 from search_spaces.study import Study, Transfer
@@ -35,21 +36,30 @@ class Mortal(Store):
 
     def __init__(self, root, *, last, when):
         super().__init__(root)
+        self._files = MortalFiles(root, self)
         self.last, self.when, self.changes = last, when, 0
 
-    def _write(self, name, content):
-        self._die_at(lambda: Store._write(self, name, content), halfway=lambda: self._half(name, content))
-
     def delete(self, kind, fingerprint):
-        self._die_at(lambda: Store.delete(self, kind, fingerprint), halfway=lambda: None)
+        self.die_at(lambda: Store.delete(self, kind, fingerprint), halfway=lambda: None)
 
-    def _die_at(self, change, *, halfway):
+    def die_at(self, change, *, halfway):
         self.changes += 1
         if self.changes < self.last:
             change()
             return
         {"before": lambda: None, "amid": halfway, "after": change}[self.when]()
         raise Death
+
+
+class MortalFiles(Files):
+    """Files whose writes are changes of a mortal store."""
+
+    def __init__(self, root, mortal):
+        super().__init__(root)
+        self.mortal = mortal
+
+    def write(self, name, content):
+        self.mortal.die_at(lambda: Files.write(self, name, content), halfway=lambda: self._half(name, content))
 
     def _half(self, name, content):
         path = Path(self.root, name)
