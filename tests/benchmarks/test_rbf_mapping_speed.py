@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch.profiler import profile
 
-from trainables.defenses.rbf_mapping import RbfBlock, RbfMappingConfig
+from trainables.defenses.rbf_mapping.block import RbfBlock
+from trainables.defenses.rbf_mapping.config import RbfMappingConfig
 
 B, K, P, SIDE = 128, 64, 64, 14
 ROUNDS = {"ours": 20, "direct": 2}  # the best of each counts

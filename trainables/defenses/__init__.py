@@ -13,7 +13,7 @@ from trainables.defenses.baselines.trades import Trades
 from trainables.defenses.contract import Defense, DefenseConfig, NoInference
 from trainables.defenses.pcl.defense import Pcl
 from trainables.defenses.rbf_cnn.defense import RbfCnn
-from trainables.defenses.rbf_mapping import RbfMapping
+from trainables.defenses.rbf_mapping.defense import RbfMapping
 from trainables.defenses.registry import DEFENSES
 from trainables.defenses.wnll.defense import Wnll
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Protocol
 
 from torch import nn
 
+from trainables.errors import unknown
 from trainables.fitting.batches import Batches
 from trainables.fitting.task import Task
 from trainables.values import Frozen
@@ -44,9 +45,10 @@ class Defense(Protocol):
         ...
 
     def view(self, name: str, inference: Any = None) -> nn.Module:
-        """Return the model as an attacker sees it under settings of type `Inference`; `name` is one of `views`.
+        """Return the model as an attacker sees it under settings of type `Inference`.
 
-        `default` is the model as it predicts, by which every attack is judged.
+        `default` is the model as it predicts, by which every attack is judged. Raise InputError for a name that is
+        not one of `views` (see `require_view`).
         """
         ...
 
@@ -61,3 +63,9 @@ class DefenseConfig(Frozen):
     """The settings of one defense; each defense declares its own subclass above its training."""
 
     name: str
+
+
+def require_view(name: str, views: Collection[str]) -> None:
+    """Raise InputError for the name of a view that a defense does not have."""
+    if name not in views:
+        raise unknown("view", name, views)

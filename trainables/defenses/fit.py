@@ -25,15 +25,15 @@ class Fit:
 
     def __init__(self, model: nn.Module, task: Task) -> None:
         self.model = model
-        self._descent = Descent(model.parameters(), task.optimisation, task.epochs)
+        self.descent = Descent(model.parameters(), task.optimisation, task.epochs)
 
     def epoch(self, batches: Iterable[Batch], loss_of: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
         """Take one step a batch along the gradient of `loss_of(images, labels)`; return the mean loss and lr."""
-        return self._descent.epoch(batches, loss_of)
+        return self.descent.epoch(batches, loss_of)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "descent": self._descent.state_dict()}
+        return {"model": self.model.state_dict(), "descent": self.descent.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self._descent.load_state_dict(state["descent"])
+        self.descent.load_state_dict(state["descent"])

@@ -90,6 +90,15 @@ def test_its_config_carries_its_name_and_default_is_a_view(name):
 
 
 @every_defense
+def test_a_view_that_it_does_not_have_is_refused_with_the_ones_it_has(name, few):
+    defense = build(spec(name), few)
+    for view in ("nowhere", "Default", ""):
+        known = ", ".join(sorted(defense.views))
+        with pytest.raises(InputError, match=rf"^unknown view {view!r}\..* Known: {known}\.$"):
+            defense.view(view, defense.Inference())
+
+
+@every_defense
 def test_it_learns_the_digits(name, trained, digits):
     """Four epochs of width 8 give .88 to .95; chance is .1."""
     outcome = evaluate_clean(trained(name).defense.model, *on_device(digits.test, CPU), judge=CLASSIFICATION)

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.attacks.criteria import CLASSES
 from trainables.defenses.afd.discriminator import GAN_LOSSES, ProjectionDiscriminator
-from trainables.defenses.contract import DefenseConfig, NoInference
+from trainables.defenses.contract import DefenseConfig, NoInference, require_view
 from trainables.defenses.fit import network_of
 from trainables.fitting.adversarial import AdversarialConfig, perturbed
 from trainables.fitting.batches import Batches
@@ -123,6 +123,7 @@ class Afd:
             return self.theta.step(self._gan.encoder(self.discriminator(attacked_features, labels)))
 
     def view(self, name: str, inference: Frozen | None = None) -> nn.Module:
+        require_view(name, self.views)
         return self.model
 
     def state_dict(self) -> dict[str, Any]:

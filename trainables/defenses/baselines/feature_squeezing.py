@@ -1,23 +1,23 @@
 """feature_squeezing: a network behind a squeezer of its input (Xu et al., NDSS 2018).
 
-rbf_mapping's tables have two of them: FSM (bit depth or 3x3 median) and FSG (Gaussian, sigma 1).
+rbf_mapping's tables have two of them: FSM (bit depth or 3x3 median) and FSG (Gaussian, sigma 1). An attacker meets
+the squeezer as it is (view `default`) or with the gradient of the identity (view `bpda`). Through `bit_depth` the
+default view has no gradient at all, and to attack it alone says nothing of robustness.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, pad
 
-from trainables.attacks.criteria import CLASSES
-from trainables.defenses.by_loss import LabelSmoothing
+from trainables.defenses.by_loss import LabelSmoothing, defense_of
 from trainables.defenses.contract import DefenseConfig
-from trainables.defenses.fit import Fit, network_of
-from trainables.fitting.batches import Batches
+from trainables.defenses.fit import network_of
 from trainables.fitting.task import Task
 from trainables.images import require_input
 from trainables.networks.staged import Staged
@@ -66,43 +66,27 @@ class Squeezed(nn.Module):
         return self.network(squeezed)
 
 
-class FeatureSqueezing:
-    """A network behind a squeezer, which an attacker meets as it is (`default`) or straight through (`bpda`).
+def behind_squeezer(config: FeatureSqueezingConfig, task: Task) -> Squeezed:
+    """Build the task's network behind the config's squeezer."""
+    return Squeezed(network_of(task), config.squeezer)
 
-    Through `bit_depth` the default view has no gradient at all, and to attack it alone says nothing of robustness.
-    """
 
-    Config: ClassVar[type[DefenseConfig]] = FeatureSqueezingConfig
-    Inference: ClassVar[type[Frozen]] = FeatureSqueezingInference
-    views: ClassVar[frozenset[str]] = frozenset({"default", "bpda"})
-    judges: ClassVar[frozenset[str] | None] = CLASSES
+def squeezed_loss(
+    model: Squeezed, images: Tensor, labels: Tensor, *, config: FeatureSqueezingConfig, generator: torch.Generator
+) -> Tensor:
+    """Return the mean cross-entropy of the network, or of the model if it is trained on squeezed images."""
+    trained = model if config.train_on == "squeezed" else model.network
+    return cross_entropy(trained(images), labels, label_smoothing=config.label_smoothing)
 
-    def __init__(self, config: FeatureSqueezingConfig, task: Task) -> None:
-        self.config = config
-        self._network = network_of(task)
-        self.model: nn.Module = Squeezed(self._network, config.squeezer)
-        self._fit = Fit(self.model, task)
 
-    def prepare(self, batches: Batches) -> None:
-        pass
+def as_it_is(model: Squeezed, config: FeatureSqueezingConfig, inference: FeatureSqueezingInference) -> Squeezed:
+    """Return the network behind the squeezer of the inference settings (default: the config's)."""
+    return Squeezed(model.network, inference.squeezer or config.squeezer)
 
-    def train_epoch(self, batches: Batches) -> dict[str, float]:
-        trained = self.model if self.config.train_on == "squeezed" else self._network
 
-        def loss_of(images: Tensor, labels: Tensor) -> Tensor:
-            return cross_entropy(trained(images), labels, label_smoothing=self.config.label_smoothing)
-
-        return self._fit.epoch(batches, loss_of)
-
-    def view(self, name: str, inference: FeatureSqueezingInference | None = None) -> nn.Module:
-        squeezer = (inference and inference.squeezer) or self.config.squeezer
-        return Squeezed(self._network, squeezer, straight_through=name == "bpda")
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._fit.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._fit.load_state_dict(state)
+def straight_through(model: Squeezed, config: FeatureSqueezingConfig, inference: FeatureSqueezingInference) -> Squeezed:
+    """Return the same with the identity's gradient through the squeezer."""
+    return Squeezed(model.network, inference.squeezer or config.squeezer, straight_through=True)
 
 
 def squeeze(images: Tensor, squeezer: Squeezer) -> Tensor:
@@ -138,3 +122,12 @@ SQUEEZERS: dict[str, Callable[[Tensor, Squeezer], Tensor]] = {
     "median": _median,
     "gaussian": _gaussian,
 }
+
+
+FeatureSqueezing = defense_of(
+    behind_squeezer,
+    squeezed_loss,
+    FeatureSqueezingConfig,
+    view_of={"default": as_it_is, "bpda": straight_through},
+    inference_type=FeatureSqueezingInference,
+)

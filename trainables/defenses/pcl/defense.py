@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.attacks.criteria import CLASSES, CRITERIA, Criterion
-from trainables.defenses.contract import DefenseConfig, NoInference
-from trainables.defenses.fit import network_of
+from trainables.defenses.contract import DefenseConfig, NoInference, require_view
+from trainables.defenses.fit import Fit, network_of
 from trainables.defenses.pcl.prototype_loss import (
     AuxiliaryClassifier,
     PairLoss,
@@ -38,7 +38,6 @@ from trainables.defenses.pcl.prototype_loss import (
 from trainables.errors import InputError, unknown
 from trainables.fitting.adversarial import AdversarialConfig, perturbed
 from trainables.fitting.batches import Batches
-from trainables.fitting.descent import Descent
 from trainables.fitting.task import Task
 from trainables.networks.staged import Staged
 from trainables.runtime.modes import held
@@ -160,21 +159,20 @@ class Pcl:
         if self._warmup >= task.epochs:
             raise InputError(f"warmup_epochs must be below epochs={task.epochs}, got {self._warmup}")
         self.model: DeeplySupervised = supervised(network_of(task), config, task).to(task.device)
-        self._descent = Descent(self.model.parameters(), task.optimisation, task.epochs)
+        self._fit = Fit(self.model, task)
 
     def prepare(self, batches: Batches) -> None:
         pass
 
     def train_epoch(self, batches: Batches) -> dict[str, float]:
         """Train one epoch; `loss` is cross-entropy in the warm-up and the joint loss after it."""
-        if self._descent.schedule.last_epoch < self._warmup:
-            return self._descent.epoch(batches, self._warmup_loss)
-        return self._descent.epoch(batches, partial(self._joint_loss, generator=batches.generator))
+        if self._fit.descent.schedule.last_epoch < self._warmup:
+            return self._fit.epoch(batches, self._warmup_loss)
+        return self._fit.epoch(batches, partial(self._joint_loss, generator=batches.generator))
 
     def view(self, name: str, inference: Frozen | None = None) -> nn.Module:
         """Return the model or, for an attacker of the joint loss, the view whose output `joint_loss` reads."""
-        if name not in self.views:
-            raise unknown("view", name, self.views)
+        require_view(name, self.views)
         if name == "default":
             return self.model
         if self.config.supervision in PAIR_LOSSES:
@@ -184,11 +182,10 @@ class Pcl:
         return JointLossView(self.model, self.config.tau)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "descent": self._descent.state_dict()}
+        return self._fit.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self._descent.load_state_dict(state["descent"])
+        self._fit.load_state_dict(state)
 
     def _warmup_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         logits, features = self.model.features(images)

@@ -17,15 +17,14 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, log_softmax
 
 from trainables.attacks.criteria import CLASSES
-from trainables.defenses.contract import DefenseConfig
+from trainables.defenses.contract import DefenseConfig, require_view
+from trainables.defenses.fit import Fit, network_of
 from trainables.defenses.rbf_cnn.filter_bank import EmConfig, FilterBank, assembled, fit_filters
-from trainables.errors import InputError, unknown
+from trainables.errors import InputError
 from trainables.fitting.adversarial import AdversarialConfig, Radius, perturbed
 from trainables.fitting.batches import Batches
-from trainables.fitting.descent import Descent
 from trainables.fitting.task import Task
 from trainables.images import Shape, as_float, require_input, require_shape
-from trainables.networks import NETWORKS
 from trainables.networks.staged import Staged
 from trainables.values import Frozen
 
@@ -180,11 +179,11 @@ class RbfCnn:
                 f"epochs={task.epochs}"
             )
         self.config = config
-        classifier = NETWORKS[task.network.name](task.shape, task.outputs, width=task.network.width)
-        self.model = ReconstructingCnn(FilterBank(task.shape[0]), classifier, config.train_beta1).to(task.device)
+        bank = FilterBank(task.shape[0])
+        self.model = ReconstructingCnn(bank, network_of(task), config.train_beta1).to(task.device)
         # torch spreads `label_smoothing` over all K classes, the authors over the K - 1 wrong ones.
         self._label_smoothing = config.smoothing * task.outputs / (task.outputs - 1)
-        self._descent = Descent(self.model.parameters(), task.optimisation, task.epochs)
+        self._fit = Fit(self.model, task)
         self._epoch = 0
         self._noise: Tensor | None = None
 
@@ -204,27 +203,20 @@ class RbfCnn:
                 images = with_noise(images, self._noise, plus, batches.generator)
             return cross_entropy(self.model(images), labels, label_smoothing=self._label_smoothing)
 
-        metrics = self._descent.epoch(batches, loss_of)
+        metrics = self._fit.epoch(batches, loss_of)
         self._epoch += 1
         return metrics | {"filters": float(len(self.model.bank))}
 
     def view(self, name: str, inference: RbfCnnInference | None = None) -> nn.Module:
         """Return the model as an attacker sees it under `inference` settings; all but `static` are stochastic."""
-        if name not in VIEWS:
-            raise unknown("view", name, VIEWS)
+        require_view(name, self.views)
         return View(name, self.model, inference or RbfCnnInference())
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "descent": self._descent.state_dict(),
-            "epoch": self._epoch,
-            "noise": self._noise,
-        }
+        return {**self._fit.state_dict(), "epoch": self._epoch, "noise": self._noise}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self._descent.load_state_dict(state["descent"])
+        self._fit.load_state_dict(state)
         self._epoch, self._noise = state["epoch"], state["noise"]
 
 

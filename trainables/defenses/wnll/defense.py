@@ -23,16 +23,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from trainables.attacks.criteria import CLASSES
-from trainables.defenses.contract import DefenseConfig
+from trainables.defenses.contract import DefenseConfig, require_view
+from trainables.defenses.fit import network_of
 from trainables.defenses.wnll.total_variation import TvmConfig, draw_mask, minimise, minimised
 from trainables.defenses.wnll.weighted_laplacian import Graph, gaussian_graph, interpolate, nearest_neighbor_graph
-from trainables.errors import unknown
 from trainables.fitting.adversarial import AdversarialConfig, perturbed
 from trainables.fitting.batches import Batches
 from trainables.fitting.descent import Descent
 from trainables.fitting.task import Task
 from trainables.images import require_input, require_shape
-from trainables.networks import NETWORKS
 from trainables.networks.staged import Staged
 from trainables.runtime.modes import held
 from trainables.values import Frozen
@@ -201,9 +200,8 @@ class Wnll:
     judges: ClassVar[frozenset[str] | None] = CLASSES
 
     def __init__(self, config: WnllConfig, task: Task) -> None:
-        network = NETWORKS[task.network.name](task.shape, task.outputs, width=task.network.width)
         self.config, self._task = config, task
-        self.model = WnllModel(_with_buffer(network, config.buffer_width), config, task.shape).to(task.device)
+        self.model = WnllModel(_with_buffer(network_of(task), config.buffer_width), config, task.shape).to(task.device)
         self._plan = alternation(config, task.epochs)
         self._epoch = 0
         self._descent = self._descent_of(self._plan[0])
@@ -227,8 +225,7 @@ class Wnll:
         return metrics | {"wnll_stage": float(stage.kind == "wnll")}
 
     def view(self, name: str, inference: WnllInference | None = None) -> nn.Module:
-        if name not in self.views:
-            raise unknown("view", name, self.views)
+        require_view(name, self.views)
         return WnllView(self.model, inference or WnllInference(), straight_through=name == "straight_through")
 
     def state_dict(self) -> dict[str, Any]:
