@@ -46,7 +46,7 @@ def test_what_has_a_paper_names_it(kind):
 @pytest.mark.parametrize(
     ("kind", "name", "paper"),
     [
-        ("defense", "rbf_mapping", 'Asgari Taghanaki et al., "A Kernelized Manifold Mapping ...", CVPR 2019.'),
+        ("defense", "rbf_mapping", 'Asgari Taghanaki et al., "A Kernelized Manifold Mapping ...", CVPR 2019'),
         (
             "defense",
             "pcl",

@@ -1,8 +1,8 @@
-"""feature_squeezing: a network behind a squeezer of its input (Xu et al., NDSS 2018).
+"""feature_squeezing: a network behind a squeezer, which an attacker meets as it is (`default`) or straight through
+(`bpda`) (Xu et al., NDSS 2018).
 
-rbf_mapping's tables have two of them: FSM (bit depth or 3x3 median) and FSG (Gaussian, sigma 1). An attacker meets
-the squeezer as it is (view `default`) or with the gradient of the identity (view `bpda`). Through `bit_depth` the
-default view has no gradient at all, and to attack it alone says nothing of robustness.
+Through `bit_depth` the default view has no gradient at all, and to attack it alone says nothing of robustness.
+rbf_mapping's tables have two squeezers: FSM (bit depth or 3x3 median) and FSG (Gaussian, sigma 1).
 """
 
 from __future__ import annotations

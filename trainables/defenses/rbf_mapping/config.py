@@ -1,4 +1,4 @@
-"""rbf_mapping: a network with blocks of radial basis functions between its layers, trained on clean images
+"""rbf_mapping: a network with RBF blocks, trained end to end on clean images
 (Asgari Taghanaki et al., "A Kernelized Manifold Mapping ...", CVPR 2019).
 """
 
