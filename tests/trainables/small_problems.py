@@ -89,6 +89,15 @@ def one_epoch(defense, batches):
     return defense.train_epoch(batches)
 
 
+def weights(module):
+    """Return a copy of a module's state."""
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def equal(one, other):
+    """Return whether two states have the same names and tensors."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
 def same_weights(one, other):
-    first, second = one.model.state_dict(), other.model.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return equal(one.model.state_dict(), other.model.state_dict())

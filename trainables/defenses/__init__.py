@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from trainables.defenses.afd.defense import Afd
-from trainables.defenses.baselines.embedding_matching import EmbeddingMatching
-from trainables.defenses.baselines.feature_squeezing import FeatureSqueezing
-from trainables.defenses.baselines.fgsm_training import FgsmTraining
-from trainables.defenses.baselines.gaussian_augmentation import GaussianAugmentation
-from trainables.defenses.baselines.madry import Madry
-from trainables.defenses.baselines.natural import Natural
-from trainables.defenses.baselines.trades import Trades
-from trainables.defenses.contract import Defense, DefenseConfig, NoInference
-from trainables.defenses.pcl.defense import Pcl
-from trainables.defenses.rbf_cnn.defense import RbfCnn
-from trainables.defenses.rbf_mapping.defense import RbfMapping
+from trainables.defenses.afd import Afd
+from trainables.defenses.baselines import (
+    EmbeddingMatching,
+    FeatureSqueezing,
+    FgsmTraining,
+    GaussianAugmentation,
+    Madry,
+    Natural,
+    Trades,
+)
+from trainables.defenses.by_loss import defense_of, trained_by
+from trainables.defenses.contract import Defense, DefenseConfig, NoInference, require_view
+from trainables.defenses.fit import Fit, network_of
+from trainables.defenses.pcl import Pcl
+from trainables.defenses.rbf_cnn import RbfCnn
+from trainables.defenses.rbf_mapping import RbfMapping
 from trainables.defenses.registry import DEFENSES
-from trainables.defenses.wnll.defense import Wnll
+from trainables.defenses.wnll import Wnll
 
 DEFENSES.add_all(
     none=Natural,
@@ -31,4 +35,15 @@ DEFENSES.add_all(
     afd=Afd,
     wnll=Wnll,
 )
-__all__ = ["DEFENSES", "Defense", "DefenseConfig", "NoInference"]
+
+__all__ = [
+    "DEFENSES",
+    "Defense",
+    "DefenseConfig",
+    "Fit",
+    "NoInference",
+    "defense_of",
+    "network_of",
+    "require_view",
+    "trained_by",
+]

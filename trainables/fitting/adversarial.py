@@ -56,7 +56,7 @@ def perturbed(
 ) -> Tensor:
     """Return images [B, C, H, W] attacked in evaluation mode, without gradients of parameters.
 
-    `of` is the function of the images whose output `loss(output, labels)` is raised; the model itself unless given.
+    `of` is the function of the images whose output `loss(output, labels)` is raised (default: the model itself).
     `start` [B, C, H, W] is a perturbation to begin with, in place of the config's.
     """
     eps = config.draw_eps(generator)

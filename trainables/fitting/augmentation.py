@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Random changes of training images, each drawn on the CPU so that it is the same on every device."""
 
 from __future__ import annotations
 

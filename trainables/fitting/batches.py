@@ -1,4 +1,4 @@
-"""Gradient steps that any defense can use: the task, batches with augmentation, optimiser and schedule."""
+"""Batches: the training images of one epoch, in a new order and augmented."""
 
 from __future__ import annotations
 

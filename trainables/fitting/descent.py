@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""Descent: an optimiser with its learning-rate schedule, stopped and resumed together."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Descent:
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "schedule": _plain(self.schedule.state_dict())}
+        return {"optimizer": self.optimizer.state_dict(), "schedule": _numbers_of(self.schedule.state_dict())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
@@ -63,6 +63,6 @@ def _schedule(
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=optimisation.gamma)
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
+def _numbers_of(state: dict[str, Any]) -> dict[str, Any]:
     """Return a schedule's numbers; what its constructor gave it (milestones, a Counter) stays there."""
     return {k: v for k, v in state.items() if v is None or isinstance(v, bool | int | float | list)}

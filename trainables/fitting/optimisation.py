@@ -1,4 +1,4 @@
-"""TODO: one line."""
+"""OptimisationSpec: how the weights are fitted, as a study names it."""
 
 from __future__ import annotations
 

@@ -31,4 +31,4 @@ def measured(view: nn.Module, images: Tensor, labels: Tensor, *, spec: MeasureSp
         return MEASURES[spec.name].of(view, images, labels, spec=spec, judge=judge, seed=seed)
 
 
-__all__ = ["MEASURES", "Measure", "Values", "measure_spec", "measured"]
+__all__ = ["MEASURES", "Measure", "MeasureSpec", "Values", "measure_spec", "measured"]

@@ -8,7 +8,8 @@ from trainables.networks.cnn6 import cnn6
 from trainables.networks.lenet import lenet
 from trainables.networks.registry import NETWORKS, Network
 from trainables.networks.resnets import resnet5, resnet18, resnet20, resnet56, resnet110
-from trainables.networks.staged import Staged
+from trainables.networks.spec import NetworkSpec
+from trainables.networks.staged import Staged, Widen, unchanged
 from trainables.networks.vgg import vgg16, vgg16_dropout, vgg19
 
 NETWORKS.add_all(
@@ -26,4 +27,4 @@ NETWORKS.add_all(
     vgg19=vgg19,
 )
 
-__all__ = ["NETWORKS", "Network", "Staged"]
+__all__ = ["NETWORKS", "Network", "NetworkSpec", "Staged", "Widen", "unchanged"]

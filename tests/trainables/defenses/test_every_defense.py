@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 from gentle import VARIANTS, gentle
+from small_problems import equal, weights
 from torch.nn.functional import cross_entropy
 
 from trainables.data.datasets import load
@@ -65,18 +66,14 @@ def spec(name, *, epochs=3, seed=0, **optimisation):
     return TrainingSpec(defense=gentle(name), network={"width": 3}, epochs=epochs, seed=seed, optimisation=optimisation)
 
 
+def defense_weights(run):
+    return weights(run.defense.model)
+
+
 def finish(run):
     while not run.finished:
         run.step()
     return run
-
-
-def weights(run):
-    return {name: tensor.clone() for name, tensor in run.defense.model.state_dict().items()}
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def without_seconds(history):
@@ -141,13 +138,15 @@ def test_stopped_after_any_epoch_it_goes_on_bit_for_bit(name, optimisation, stop
     rest = TrainingRun(whole.spec, few)
     rest.load_state(states[stop])
     finish(rest)
-    assert equal(weights(rest), weights(whole))
+    assert equal(defense_weights(rest), defense_weights(whole))
     assert without_seconds(rest.history) == without_seconds(whole.history)
 
 
 @every_defense
 def test_one_seed_gives_one_result_and_another_seed_another(name, few):
-    first, again, other = (weights(finish(TrainingRun(spec(name, seed=seed, epochs=1), few))) for seed in (4, 4, 5))
+    first, again, other = (
+        defense_weights(finish(TrainingRun(spec(name, seed=seed, epochs=1), few))) for seed in (4, 4, 5)
+    )
     assert equal(first, again)
     assert not equal(first, other)
 
@@ -155,10 +154,10 @@ def test_one_seed_gives_one_result_and_another_seed_another(name, few):
 @every_defense
 def test_training_neither_uses_nor_changes_the_global_rng(name, few):
     torch.manual_seed(1)
-    first = weights(finish(TrainingRun(spec(name, epochs=1), few)))
+    first = defense_weights(finish(TrainingRun(spec(name, epochs=1), few)))
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    assert equal(first, weights(finish(TrainingRun(spec(name, epochs=1), few))))
+    assert equal(first, defense_weights(finish(TrainingRun(spec(name, epochs=1), few))))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -172,8 +171,8 @@ def test_training_leaves_the_images_alone(name, few):
 @every_defense
 def test_every_parameter_is_trained(name, few):
     run = TrainingRun(spec(name, lr=0.01), few)
-    before = weights(run)
-    after = weights(finish(run))
+    before = defense_weights(run)
+    after = defense_weights(finish(run))
     still = [n for n, p in run.defense.model.named_parameters() if p.requires_grad and torch.equal(before[n], after[n])]
     assert not still
 

@@ -1,7 +1,7 @@
 """wnll: Wang et al., "Adversarial Defense via Data Dependent Activation Function and Total Variation Minimization".
 
 arXiv 1809.08516. The labels of queries are interpolated from a labelled template of training images over a graph of
-features (Eq. 3, `trainables.weighted_laplacian`), in place of a softmax. Training alternates linear stages, in which
+features (Eq. 3, `weighted_laplacian.py`), in place of a softmax. Training alternates linear stages, in which
 the whole network is trained under a linear head, and WNLL stages, in which only the buffer layer (FC, ReLU) before
 the head is trained, through the interpolation, whose gradient is replaced by the linear head's (Eq. 4, 14).
 
@@ -37,11 +37,11 @@ from trainables.runtime.modes import held
 from trainables.values import Frozen
 
 BUFFER = "buffer"
-SMALLEST = 1e-8  # of U before its logarithm; the tie keeps U above it, but for the rounding of conjugate gradients
+SMALLEST_U = 1e-8  # of U before its logarithm; the tie keeps U above it, but for the rounding of conjugate gradients
 
 
 class WnllConfig(DefenseConfig):
-    """Defaults are the paper's or, where it is silent, the authors' code's; what is ours is said.
+    """Defaults are the paper's or, where it is silent, the authors' code's; descriptions name what is ours.
 
     Learning rates are factors of `optimisation.lr`, and its schedule starts anew with each stage. The paper trains
     2 loops of 400 epochs from lr .1 and then .009, its adversarial training (PGD, eps .031, 10 steps of .007) 120
@@ -144,7 +144,7 @@ class WnllModel(nn.Module):
         graph = self._graph(features, self._template_features(), alone=not inference.transductive)
         G = one_hot(labels, self.network.head.out_features).to(features.dtype)
         U = interpolate(graph, G, solver=self._config.solver, tie=self._config.tie)
-        return U.clamp_min(SMALLEST).log()
+        return U.clamp_min(SMALLEST_U).log()
 
     @torch.no_grad()
     def _template_features(self) -> Tensor:
@@ -277,15 +277,15 @@ def alternation(config: WnllConfig, epochs: int) -> list[Stage]:
     return plan
 
 
-def _code(config: WnllConfig) -> partial[Graph]:
+def _code_graph(config: WnllConfig) -> partial[Graph]:
     return partial(nearest_neighbor_graph, neighbors=config.neighbors, scale_neighbor=config.scale_neighbor)
 
 
-def _gaussian(config: WnllConfig) -> partial[Graph]:
+def _gaussian_graph(config: WnllConfig) -> partial[Graph]:
     return partial(gaussian_graph, sigma=config.sigma)
 
 
-KERNELS = {"code": _code, "gaussian": _gaussian}
+KERNELS = {"code": _code_graph, "gaussian": _gaussian_graph}
 
 
 def _with_buffer(network: Staged, width: int) -> Staged:

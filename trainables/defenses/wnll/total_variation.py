@@ -19,7 +19,7 @@ from trainables.values import Frozen
 
 GRADIENT_PENALTY = 0.2  # of d = grad z; ours, as is the next: near the fastest on digits and on random images
 FIT_PENALTY = 0.5  # of v = z
-BATCH = 1024  # images minimised at once where there are many
+MINIMISED_AT_ONCE = 1024  # images, where there are many
 
 
 class TvmConfig(Frozen):
@@ -40,10 +40,10 @@ def draw_mask(shape: tuple[int, ...], config: TvmConfig) -> Tensor:
 @torch.no_grad()
 def minimised(pixels: Tensor, config: TvmConfig) -> Tensor:
     """Return uint8 images [N, C, H, W] after TVM, each under a mask of its own, rounded to uint8."""
-    masks = draw_mask(tuple(pixels.shape), config).split(BATCH)
+    masks = draw_mask(tuple(pixels.shape), config).split(MINIMISED_AT_ONCE)
     found = [
         minimise(x.float() / 255, m.to(x.device), lambda_tv=config.lambda_tv, iterations=config.iterations)
-        for x, m in zip(pixels.split(BATCH), masks, strict=True)
+        for x, m in zip(pixels.split(MINIMISED_AT_ONCE), masks, strict=True)
     ]
     return torch.cat([(255 * z).round().clamp(0, 255).to(torch.uint8) for z in found])
 
@@ -67,12 +67,6 @@ def minimise(images: Tensor, mask: Tensor, *, lambda_tv: float, iterations: int)
         z = rows.T @ (rows @ right @ columns.T / spectrum) @ columns
         b, c = b + gradient(z) - d, c + v - z
     return z
-
-
-def objective(z: Tensor, images: Tensor, mask: Tensor, *, lambda_tv: float) -> Tensor:
-    """Return what is minimised, for each image [B]."""
-    fit = (mask * (z - images).square()).sum((1, 2, 3))
-    return fit + lambda_tv * gradient(z).square().sum(0).sqrt().sum((1, 2, 3))
 
 
 def gradient(z: Tensor) -> Tensor:

@@ -39,8 +39,6 @@ class Graph:
     C: Tensor
 
 
-Kernel = Callable[[Tensor, Tensor], Graph]
-"""Given the features of queries [N, d] and template [M, d], the graph of their union, or of each query alone."""
 Inverse = Callable[[Tensor], Tensor]
 
 

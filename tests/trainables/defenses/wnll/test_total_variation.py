@@ -16,8 +16,13 @@ from trainables.defenses.wnll.total_variation import (
     gradient_adjoint,
     minimise,
     minimised,
-    objective,
 )
+
+
+def objective(z, images, mask, *, lambda_tv):
+    """Return what is minimised, for each image [B]."""
+    fit = (mask * (z - images).square()).sum((1, 2, 3))
+    return fit + lambda_tv * gradient(z).square().sum(0).sqrt().sum((1, 2, 3))
 
 
 def noisy(batch=3, channels=2, height=6, width=6, *, seed=0):
