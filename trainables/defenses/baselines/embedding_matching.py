@@ -20,7 +20,7 @@ class EmbeddingMatchingConfig(DefenseConfig):
 
     name: Literal["embedding_matching"] = "embedding_matching"
     weight: NonNegativeFloat = Field(1.0, description="lambda, the weight of the squared distance")
-    attack: AdversarialConfig = AdversarialConfig()
+    attack: AdversarialConfig = Field(AdversarialConfig(), description="makes the attacked images")
     label_smoothing: LabelSmoothing = 0.0
 
 

@@ -38,7 +38,7 @@ class FeatureSqueezingConfig(DefenseConfig):
     """Training on clean images is Xu et al.'s; `squeezed` trains the network on what it will see."""
 
     name: Literal["feature_squeezing"] = "feature_squeezing"
-    squeezer: Squeezer = Squeezer()
+    squeezer: Squeezer = Field(Squeezer(), description="stands before the network")
     train_on: Literal["clean", "squeezed"] = Field("clean", description="the images that the network is trained on")
     label_smoothing: LabelSmoothing = 0.0
 

@@ -20,7 +20,7 @@ class FgsmTrainingConfig(DefenseConfig):
 
     name: Literal["fgsm_training"] = "fgsm_training"
     alpha: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="weight of the clean images")
-    attack: AdversarialConfig = AdversarialConfig(attack="fgsm")
+    attack: AdversarialConfig = Field(AdversarialConfig(attack="fgsm"), description="makes the attacked images")
     label_smoothing: LabelSmoothing = 0.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -18,7 +19,7 @@ class MadryConfig(DefenseConfig):
     """The attack's defaults are ours; the paper's: MNIST eps .3, 40 steps of .01; CIFAR eps 8/255, 7 of 2/255."""
 
     name: Literal["madry"] = "madry"
-    attack: AdversarialConfig = AdversarialConfig()
+    attack: AdversarialConfig = Field(AdversarialConfig(), description="makes the images that are trained on")
     label_smoothing: LabelSmoothing = 0.0
 
 

@@ -26,7 +26,9 @@ class TradesConfig(DefenseConfig):
     name: Literal["trades"] = "trades"
     beta: NonNegativeFloat = Field(6.0, description="weight of the agreement; the paper's 1/lambda")
     start_std: PositiveFloat = Field(0.001, description="of the Gaussian noise (the authors' code)")
-    attack: AdversarialConfig = AdversarialConfig()
+    attack: AdversarialConfig = Field(
+        AdversarialConfig(), description="makes the images around the clean ones; always from a start of its own"
+    )
     label_smoothing: LabelSmoothing = 0.0
 
 

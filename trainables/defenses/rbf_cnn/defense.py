@@ -59,7 +59,7 @@ class RbfCnnConfig(DefenseConfig):
     """
 
     name: Literal["rbf_cnn"] = "rbf_cnn"
-    em: EmConfig = EmConfig()
+    em: EmConfig = Field(EmConfig(), description="how the filters are fitted")
     train_beta1: PositiveFloat = Field(
         125 * math.log(2), description="nats; the authors' code: 125 in base 2; the paper gives only the test's"
     )
