@@ -217,7 +217,7 @@ def _steps(unit: Unit, running: Running) -> str:
 
 def _numbers(metrics: Mapping[str, Any]) -> str:
     """Write the loss and the scores; a defense's other metrics are in the history."""
-    shown = ("loss", VALIDATION, *(judge.metric for judge in JUDGES.values()))
+    shown = ("loss", VALIDATION, *(judge.metric for judge in JUDGES.imported().values()))
     return "  ".join(f"{name} {metrics[name]:.3f}" for name in metrics if name.startswith(shown))
 
 

@@ -27,7 +27,7 @@ def check_views(
     asked: Collection[str],
 ) -> None:
     """Raise InputError for a view that no defense has, and for one that the user set and no row has."""
-    known = {view for defense in DEFENSES.values() for view in defense.views}
+    known = {view for defense in DEFENSES.imported().values() for view in defense.views}
     here = {view for variant in variants for view in _views(variant, trainings)}
     attacked = {f"attack.{column}": attack.views for column, attack in given.attacks.items()}
     for key, views in (attacked | {f"measure.{c}": {measure.view} for c, measure in given.measures.items()}).items():

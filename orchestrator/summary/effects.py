@@ -16,8 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
-
 from orchestrator.planning.rows import Variant
 from orchestrator.planning.wording import as_text
 from orchestrator.summary.aggregate import Column, Summary
@@ -64,7 +62,9 @@ def interval(summary: Summary, effect: Effect, column: Column) -> Interval | Non
     mean = statistics.fmean(values)
     if len(values) == 1:
         return Interval(mean, None, None, 1)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    from scipy.stats import t as student  # slow to import, and `plan` needs none of it
+
+    half = student.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half, len(values))
 
 

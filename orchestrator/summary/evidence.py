@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.rows import Variant
@@ -121,5 +120,7 @@ def weaker_by(one: Threat, other: Threat) -> tuple[float, float]:
     only_other, only_one = int((mine & ~theirs).sum()), int((~mine & theirs).sum())
     if only_one + only_other == 0:
         return 0.0, 1.0
-    p = stats.binomtest(only_other, only_one + only_other, alternative="greater").pvalue
+    from scipy.stats import binomtest  # slow to import, and `plan` needs none of it
+
+    p = binomtest(only_other, only_one + only_other, alternative="greater").pvalue
     return float(mine.mean() - theirs.mean()), float(p)

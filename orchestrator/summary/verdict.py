@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from orchestrator.planning.plan import Plan
 from orchestrator.summary.evidence import Correct, Evidence, Threat, evidence, weaker_by
@@ -131,7 +130,9 @@ def _stays(clean: Correct, one: Threat, other: Threat, *, level: float) -> bool:
     more = sum(int((one.correct[seed] & ~other.correct[seed]).sum()) for seed in seeds)
     if not broken:
         return False
-    return float(stats.binomtest(more, more + broken, 1 / 3, alternative="less").pvalue) <= level
+    from scipy.stats import binomtest  # slow to import, and `plan` needs none of it
+
+    return float(binomtest(more, more + broken, 1 / 3, alternative="less").pvalue) <= level
 
 
 def _effort(found: Evidence) -> Finding:

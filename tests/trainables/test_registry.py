@@ -95,8 +95,45 @@ def test_an_installed_package_is_imported_only_when_it_is_asked_for(colours, ins
         colours["pink"]
 
 
-def test_an_installed_package_cannot_take_a_name_of_ours(colours, installed):
+def test_a_name_of_ours_hides_an_installed_packages(colours, installed):
     installed({"red": "paints_code:PINK"})
     assert colours["red"] == "#f00"
-    with pytest.raises(InputError, match="'red' is robust-sweep's own; the installed package 'paints' must"):
-        colours["blue"]
+    assert list(colours) == ["red", "green"]
+
+
+def test_a_name_that_two_packages_bring_is_neithers(colours, installed):
+    installed({"pink": "paints_code:PINK"})
+    installed({"pink": "dyes_code:PINK"}, package="dyes")
+    with pytest.raises(
+        InputError, match="colour 'pink' must be of one package, got 'dyes' and 'paints'; uninstall one"
+    ):
+        colours["pink"]
+
+
+def test_an_installed_name_that_cannot_be_is_unknown(colours, installed):
+    installed({"My/Pink": "paints_code:PINK"})
+    with pytest.raises(InputError, match="unknown colour 'My/Pink'"):
+        colours["My/Pink"]
+
+
+def test_what_is_imported_is_known_without_importing_more(colours, installed):
+    installed({"pink": "paints_code:PINK", "rose": "paints_code:PINK"})
+    assert colours.imported() == {"red": "#f00", "green": "#0f0"}
+    assert colours["pink"]
+    assert colours.imported() == {"red": "#f00", "green": "#0f0", "pink": "#fcc"}
+
+
+def test_get_knows_a_default(colours):
+    assert colours.get("red") == "#f00"
+    assert colours.get("blue") is None
+    assert colours.get("blue", 3) == 3
+
+
+def test_a_thing_has_what_its_kind_needs(installed):
+    needy: Registry[object] = Registry("colour", "colours", needs=("imag", "real", "hue"))
+    with pytest.raises(ValueError, match="the colour 'red' must have imag, real, hue, got a complex without hue"):
+        needy.add("red", 1j)
+    installed({"pink": "paints_code:PINK"})
+    message = "'pink' of the installed package 'paints' must have imag, real, hue, got a str without imag, real, hue"
+    with pytest.raises(InputError, match=message):
+        needy["pink"]

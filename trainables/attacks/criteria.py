@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
 CLASSES = frozenset({"classification"})
 
@@ -29,18 +29,18 @@ class Criterion:
     judges: frozenset[str] | None = CLASSES
 
 
-CRITERIA: Registry[Criterion] = Registry("criterion", "criteria")
+CRITERIA: Registry[Criterion] = Registry("criterion", "criteria", needs=names_of(Criterion))
 
 
 def check_reads(criterion: str, view: str) -> None:
     """Raise ValueError unless a criterion that needs a view of its own comes with it, and that view with none else."""
-    reserved = {known.reads for known in CRITERIA.values() if known.reads}
+    reserved = {known.reads for known in CRITERIA.imported().values() if known.reads}
     wanted = CRITERIA[criterion].reads
     if wanted != view if wanted else view in reserved:
         pair = f"got loss {criterion} and view {view}"
         if wanted:
             raise ValueError(f"loss {criterion} goes with view {wanted}, {pair}")
-        fitting = ", ".join(name for name, known in CRITERIA.items() if known.reads == view)
+        fitting = ", ".join(name for name, known in CRITERIA.imported().items() if known.reads == view)
         raise ValueError(f"loss {fitting} goes with view {view}, {pair}")
 
 

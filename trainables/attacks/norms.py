@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
 TINY = 1e-12
 SPARSITY = 0.01  # share of the pixels that a step in L1 moves
@@ -102,7 +102,7 @@ def _l1_start(noise: Tensor) -> Tensor:
     return noise.sign() * exponential / _spread((_l1_size(exponential) + more).clamp_min(TINY), noise)
 
 
-NORMS: Registry[Norm] = Registry("norm", "norms")
+NORMS: Registry[Norm] = Registry("norm", "norms", needs=names_of(Norm))
 NORMS.add_all(
     linf=Norm(
         size=lambda delta: delta.flatten(1).abs().amax(1),

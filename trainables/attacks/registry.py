@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.attacks.spec import AttackSpec
 from trainables.errors import InputError
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
 Family = Literal["one-step", "iterative", "gradient-free", "ensemble"]
 
@@ -34,7 +34,7 @@ class Attack:
     minimises: bool = False
 
 
-ATTACKS: Registry[Attack] = Registry("attack", "attacks", config_of=lambda attack: attack.Spec)
+ATTACKS: Registry[Attack] = Registry("attack", "attacks", needs=names_of(Attack), config_of=lambda attack: attack.Spec)
 
 
 def attack_spec(value: object) -> AttackSpec:

@@ -37,8 +37,8 @@ def dataset_of(name: str) -> tuple[Dataset, str]:
 
 def _shown(name: str) -> str:
     """Write a dataset's name as a user writes it: with what goes behind its colon."""
-    argument = DATASETS[name].argument
-    return f"{name}:{argument}" if argument else name
+    dataset = DATASETS.imported().get(name)
+    return f"{name}:{dataset.argument}" if dataset and dataset.argument else name
 
 
 def resolve(spec: DatasetSpec) -> DatasetSpec:

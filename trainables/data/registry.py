@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainables.data.splits import Images
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
 
 class Reader(Protocol):
@@ -37,4 +37,4 @@ class Dataset:
     resolve: Callable[[str], tuple[str, str]] | None = None
 
 
-DATASETS: Registry[Dataset] = Registry("dataset", "datasets")
+DATASETS: Registry[Dataset] = Registry("dataset", "datasets", needs=names_of(Dataset))

@@ -75,6 +75,15 @@ class _Field:
         """Return whether each of the predictions [N, ...] is broken."""
         return self.judge.broken(prediction, self.labels)
 
+    def score(self, prediction: Tensor) -> Tensor:
+        """Return the score [N] of each of the predictions [N, ...]."""
+        return self.judge.score(prediction, self.labels)
+
+    def keep(self, prediction: Tensor, distance: Tensor, where: Tensor) -> None:
+        """Take predictions [N, ...] and their distances [N] `where` [N] they score no higher than those so far."""
+        worse = where & (self.score(prediction) <= self.score(self.prediction))
+        self.prediction[worse], self.distance[worse] = prediction[worse], distance[worse]
+
     def attacked(self, batch: Tensor, attack: AttackSpec, view: nn.Module, eps: float) -> tuple[Tensor, ...]:
         """Attack the examples at `batch` [B]; return their images, the model's predictions and the sizes."""
         origin, labels = as_float(self.images[batch]), self.labels[batch]
@@ -93,8 +102,12 @@ def _arm(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float]
 
 def _at_each_eps(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float], None]:
     def strike(eps: float) -> None:
+        prediction, distance = field.prediction.clone(), field.distance.clone()
+        where = torch.zeros_like(distance, dtype=torch.bool)
         for batch in field.standing():
-            field.prediction[batch], field.distance[batch] = field.attacked(batch, attack, view, eps)
+            prediction[batch], distance[batch] = field.attacked(batch, attack, view, eps)
+            where[batch] = True
+        field.keep(prediction, distance, where)
 
     return strike
 
@@ -111,8 +124,8 @@ def _once(field: _Field, attack: AttackSpec, view: nn.Module) -> Callable[[float
             for batch in field.standing():
                 prediction[batch], distance[batch] = field.attacked(batch, attack, view, attack.eps[-1])
             has_run = True
-        reached = ~field.broken(field.prediction) & field.broken(prediction) & (distance <= eps)
-        field.prediction[reached], field.distance[reached] = prediction[reached], distance[reached]
+        lower = field.score(prediction) < field.score(field.prediction)
+        field.keep(prediction, distance, ~field.broken(field.prediction) & lower & (distance <= eps))
 
     return strike
 

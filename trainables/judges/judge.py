@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
 
 @dataclass(frozen=True)
@@ -33,4 +33,4 @@ class Judge:
     outputs: Callable[[np.ndarray], int]
 
 
-JUDGES: Registry[Judge] = Registry("judge", "judges")
+JUDGES: Registry[Judge] = Registry("judge", "judges", needs=names_of(Judge))

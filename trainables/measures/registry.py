@@ -10,7 +10,7 @@ import numpy as np
 from trainables.attacks.criteria import CLASSES
 from trainables.errors import InputError
 from trainables.measures.spec import MeasureSpec
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
 Values = dict[str, np.ndarray]
 
@@ -29,7 +29,9 @@ class Measure:
     judges: frozenset[str] | None = CLASSES
 
 
-MEASURES: Registry[Measure] = Registry("measure", "measures", config_of=lambda measure: measure.Spec)
+MEASURES: Registry[Measure] = Registry(
+    "measure", "measures", needs=names_of(Measure), config_of=lambda measure: measure.Spec
+)
 
 
 def measure_spec(value: object) -> MeasureSpec:

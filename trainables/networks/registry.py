@@ -18,4 +18,4 @@ class Network(Protocol):
     def __call__(self, shape: Shape, outputs: int, /, *, width: int | None = None) -> Staged: ...
 
 
-NETWORKS: Registry[Network] = Registry("network", "networks")
+NETWORKS: Registry[Network] = Registry("network", "networks", needs=("__call__",))

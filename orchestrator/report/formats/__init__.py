@@ -8,9 +8,9 @@ from orchestrator.report.formats.markdown import render_markdown
 from orchestrator.report.formats.page import render_page
 from orchestrator.report.formats.terminal import render_terminal
 from orchestrator.report.formats.tidy_csv import render_csv
-from trainables.registry import Registry
+from trainables.registry import Registry, names_of
 
-FORMATS: Registry[Format] = Registry("format", "formats")
+FORMATS: Registry[Format] = Registry("format", "formats", needs=names_of(Format))
 FORMATS.add("markdown", Format("report.md", render_markdown))
 FORMATS.add("latex", Format("report.tex", render_latex))
 FORMATS.add("csv", Format("report.csv", render_csv, has_figures=False))
