@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -12,7 +12,13 @@ from torch import Tensor
 from trainables.evaluation.outcome import mean
 from trainables.specs import EvaluationSpec, TrainingSpec
 
-Story = tuple[TrainingSpec, list[dict[str, float]], Mapping[str, Any]]
+
+class Story(NamedTuple):
+    """How a trained model came about: its spec, the metrics of each epoch and where it was trained."""
+
+    spec: TrainingSpec
+    history: list[dict[str, float]]
+    provenance: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,9 @@ class UnitTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any], bench: Bench | None = None) -> None:
         assert bench is not None
-        self._bench = bench
+        self._bench = replace(bench, fetch=ray.get)  # once a process: its caches last from unit to unit
         os.environ.update(bench.environment)
-        bench.fetch = ray.get
-        torch.backends.cudnn.allow_tf32 = False  # as on the CPU; rbf_mapping's distances cancel (sheet 1)
+        torch.backends.cudnn.allow_tf32 = False  # as on the CPU; the distances in defenses/rbf_mapping cancel
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from trainables.runtime.failures import Failure
 from trainables.specs import EvaluationSpec, TrainingSpec
 from trainables.values import Frozen
 
@@ -49,14 +50,14 @@ class StepResult:
     """What came of one step of a unit; `is_done` says that it was the last.
 
     `probed` is what a probe measured after the epoch, if one was due. `failure` is None, or why the unit ended as
-    failed; see `trainables.runtime.failures`. `gpu_peak_mib` is the most GPU memory that the unit's tensors took so
+    failed. `gpu_peak_mib` is the most GPU memory that the unit's tensors took so
     far, in MiB; 0 on the CPU.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     is_done: bool = False
     probed: float | None = None
-    failure: Mapping[str, Any] | None = None
+    failure: Failure | None = None
     gpu_peak_mib: int = 0
 
 
@@ -82,17 +83,18 @@ def as_dict(result: StepResult) -> dict[str, Any]:
         "metrics": dict(result.metrics),
         "done": result.is_done,
         "probed": result.probed,
-        "failure": result.failure,
+        "failure": result.failure.as_json() if result.failure else None,
         "gpu_peak_mib": result.gpu_peak_mib,
     }
 
 
 def result_in(reported: Mapping[str, Any]) -> StepResult:
     """Return the result in what Tune reports of a step, which holds much else."""
+    failure = reported.get("failure")
     return StepResult(
         metrics=reported.get("metrics") or {},
         is_done=reported["done"],
         probed=reported.get("probed"),
-        failure=reported.get("failure"),
+        failure=Failure.from_json(failure) if failure else None,
         gpu_peak_mib=reported.get("gpu_peak_mib", 0),
     )

@@ -89,7 +89,7 @@ class Bench:
         """Return the judge of a trained model's answers, without loading its weights."""
         if fingerprint in self._models:
             return JUDGES[self._models[fingerprint][1].judge]
-        return self.store.load_history(fingerprint)[0].judge
+        return self.store.load_history(fingerprint).spec.judge
 
     def model(self, fingerprint: str) -> tuple[Defense, Splits]:
         """Return a trained model and its dataset; load it unless it is among the ones used last."""
@@ -118,7 +118,7 @@ def train(unit: TrainUnit, bench: Bench) -> Iterator[StepResult]:
     spec = unit.spec
     if bench.store.has("checkpoints", spec.fingerprint):  # a worker died after it, or another driver had it too
         bench.store.delete("states", spec.fingerprint)
-        yield StepResult(bench.store.load_history(spec.fingerprint)[1][-1], is_done=True)
+        yield StepResult(bench.store.load_history(spec.fingerprint).history[-1], is_done=True)
         return
     run = TrainingRun(spec, bench.splits(spec.dataset), bench.device)
     if (state := bench.store.load_state(spec.fingerprint)) is not None:

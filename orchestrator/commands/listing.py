@@ -138,7 +138,7 @@ def _model(store: Store, fingerprint: str) -> RenderableType:
         Text("\nhistory", style="bold"),
         _history(history),
         Text("\nrecords", style="bold"),
-        _records(mine),
+        _records(mine, spec.judge.metric),
         *_made_with(provenance),
     )
 
@@ -149,7 +149,7 @@ def _evaluation(store: Store, fingerprint: str) -> RenderableType:
         Text(f"evaluation {fingerprint}", style="bold"),
         _settings(records[0].evaluation),
         Text("\nrecords", style="bold"),
-        _records(records),
+        _records(records, _metric(store, records[0].evaluation.model)),
         *_numbers(records[0]),
         *_made_with(records[0].provenance),
     )
@@ -177,9 +177,17 @@ def _history(history: list[dict[str, float]]) -> Table:
     return table
 
 
-def _records(records: list[Record]) -> Table:
+def _metric(store: Store, model: str) -> str:
+    """Return what a model's mean score is called; "score" if the store does not have the model."""
+    try:
+        return store.load_history(model).spec.judge.metric
+    except FileNotFoundError:
+        return "score"
+
+
+def _records(records: list[Record], metric: str) -> Table:
     table = plain_table()
-    for name in ("evaluation", "asked", "source", "eps", "correct", "of", "accuracy", "seconds"):
+    for name in ("evaluation", "asked", "source", "eps", "correct", "of", metric, "seconds"):
         table.add_column(name, justify="left" if name in ("evaluation", "asked", "source") else "right")
     for record in sorted(records, key=lambda r: (r.evaluation.source or "", _asked(r), r.eps)):
         table.add_row(
@@ -212,9 +220,9 @@ def _failure(store: Store, fingerprint: str) -> RenderableType:
     failure = store.load_failure(fingerprint)
     return Group(
         Text(f"failure of {fingerprint}", style="bold"),
-        Text(f"{failure.get('class', '')}: {failure['error']}", style="red"),
-        Text(f"log {failure.get('log', '') or 'none'}", style="dim"),
-        Text(f"\n{failure['traceback']}"),
+        Text(f"{failure.kind}: {failure.error}", style="red"),
+        Text(f"log {failure.log or 'none'}", style="dim"),
+        Text(f"\n{failure.traceback}"),
     )
 
 

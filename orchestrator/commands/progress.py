@@ -21,6 +21,7 @@ from orchestrator.sweeping.units import Unit
 from orchestrator.terminal_style import print_line
 from trainables.judges import JUDGES
 from trainables.metrics import VALIDATION
+from trainables.runtime.failures import Failure
 
 ROWS = 12
 
@@ -134,14 +135,12 @@ class Progress:
         self._tally(unit).done += 1
         self._say(f"done by another driver  {self._name(unit)}")
 
-    def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
+    def failed(self, unit: Unit, failure: Failure) -> None:
         self.running.pop(unit.name, None)
         self._tally(unit).failed += 1
-        self.console.print(
-            Text.assemble(("failed", "red"), f"  {self._name(unit)}: {failure['error']}"), soft_wrap=True
-        )
-        if self._detail and failure["traceback"]:
-            print_line(self.console, failure["traceback"], markup=False)
+        self.console.print(Text.assemble(("failed", "red"), f"  {self._name(unit)}: {failure.error}"), soft_wrap=True)
+        if self._detail and failure.traceback:
+            print_line(self.console, failure.traceback, markup=False)
 
     def given_up(self, unit: Unit) -> None:
         self.running.pop(unit.name, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 
@@ -27,6 +26,7 @@ from orchestrator.sweeping.watch import SweepResult
 from orchestrator.terminal_style import print_line
 from orchestrator.tracking.book import is_current, parent_of
 from trainables.errors import InputError
+from trainables.runtime.failures import Failure
 
 
 def run_study(
@@ -116,12 +116,12 @@ def _left(rest: Remainder) -> str:
     return f"{len(rest.trainings)} trainings and {len(rest.evaluations)} evaluations"
 
 
-def _say_failures(failures: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+def _say_failures(failures: Mapping[str, Failure], console: Console) -> None:
     if not failures:
         return
     console.print(f"[red]{len(failures)} trials failed[/]; the next run tries them again:")
     for name, failure in failures.items():
-        print_line(console, f"  {name}: {failure['error']}", markup=False)
+        print_line(console, f"  {name}: {failure.error}", markup=False)
     print_line(
         console,
         "by cause: robust-sweep status STUDY; a traceback: robust-sweep show FINGERPRINT; "

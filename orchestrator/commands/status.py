@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,7 +15,16 @@ from orchestrator.planning.plan import Plan
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.terminal_style import plain_table
-from trainables.runtime.failures import BAD_INPUT, BUG, DIVERGED, NO_MODEL, NODE_LOST, OUT_OF_MEMORY, PROCESS_DIED
+from trainables.runtime.failures import (
+    BAD_INPUT,
+    BUG,
+    DIVERGED,
+    NO_MODEL,
+    NODE_LOST,
+    OUT_OF_MEMORY,
+    PROCESS_DIED,
+    Failure,
+)
 
 EXAMPLES = 3
 WHAT_TO_DO = {
@@ -54,13 +62,13 @@ def status_view(plan: Plan, store: Store) -> RenderableType:
     return Group(*parts)
 
 
-def causes(failures: Mapping[str, Mapping[str, Any]]) -> list[Cause]:
+def causes(failures: Mapping[str, Failure]) -> list[Cause]:
     """Group failures, by fingerprint, that share their class and their message up to its numbers; largest first."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for fingerprint, failure in failures.items():
-        groups[failure.get("class", BUG), _pattern(failure["error"])].append(fingerprint)
+        groups[failure.kind, _pattern(failure.error)].append(fingerprint)
     found = [
-        Cause(kind, failures[units[0]]["error"], tuple(units), failures[units[0]].get("log", ""))
+        Cause(kind, failures[units[0]].error, tuple(units), failures[units[0]].log)
         for (kind, _), units in groups.items()
     ]
     return sorted(found, key=lambda cause: (cause.kind == NO_MODEL, -len(cause.units)))

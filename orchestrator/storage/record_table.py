@@ -13,12 +13,13 @@ from trainables.results import Record
 from trainables.specs import EvaluationSpec
 
 VALUE = "value."  # before the name of a measured value, in the name of its column
+PREDICTION_SHAPE = "prediction_shape"  # of one example; the key is there only if a prediction is not one number
 
 
 def as_parquet(records: Sequence[Record]) -> pa.Buffer:
     """Return the Parquet file of one evaluation's records.
 
-    All must share the evaluation, the provenance, and the names and shapes of their values.
+    All must share the evaluation, the provenance, the shape of a prediction, and the names and shapes of their values.
     """
     evaluation, values = records[0].evaluation, records[0].values
     table = pa.table(
@@ -39,6 +40,7 @@ def as_parquet(records: Sequence[Record]) -> pa.Buffer:
             "evaluation": evaluation.model_dump_json(),
             "provenance": json.dumps(dict(records[0].provenance)),
             "shapes": json.dumps({name: value.shape for name, value in values.items()}),
+            **_prediction_shape(records[0].prediction),
         }
     )
     sink = pa.BufferOutputStream()
@@ -53,6 +55,7 @@ def read(content: pa.Buffer) -> list[Record]:
     provenance = json.loads(table.schema.metadata[b"provenance"])
     columns = {name: table.column(name) for name in table.column_names}
     shapes: dict[str, list[int]] = json.loads(table.schema.metadata[b"shapes"])
+    shape_of_one: list[int] | None = json.loads(table.schema.metadata.get(PREDICTION_SHAPE.encode(), b"null"))
     return [
         Record(
             evaluation,
@@ -60,7 +63,8 @@ def read(content: pa.Buffer) -> list[Record]:
             seconds=columns["seconds"][row].as_py(),
             queries=columns["queries"][row].as_py(),
             provenance=provenance,
-            **{name: _array(columns[name][row]) for name in ("correct", "prediction", "distance")},
+            **{name: _array(columns[name][row]) for name in ("correct", "distance")},
+            prediction=_predictions(columns["prediction"][row], columns["n"][row].as_py(), shape_of_one),
             score=_array(columns.get("score", columns["correct"])[row]).astype(np.float32),
             values={name: _array(columns[VALUE + name][row]).reshape(shape) for name, shape in shapes.items()},
         )
@@ -78,6 +82,17 @@ def _prediction_column(values: Sequence[np.ndarray]) -> pa.Array:
     """Return a list a row: int32 classes, or float32 values."""
     number = pa.int32() if np.issubdtype(values[0].dtype, np.integer) else pa.float32()
     return pa.array([value.ravel() for value in values], pa.list_(number))
+
+
+def _prediction_shape(predictions: np.ndarray) -> dict[str, str]:
+    """Return the metadata of predictions [N, ...]: the shape of one; none if it is one number."""
+    return {PREDICTION_SHAPE: json.dumps(predictions.shape[1:])} if predictions.ndim > 1 else {}
+
+
+def _predictions(row: pa.ListScalar, n: int, shape_of_one: list[int] | None) -> np.ndarray:
+    """Return the predictions of n examples; flat, as they are stored, if the file does not have the shape of one."""
+    flat = _array(row)
+    return flat if shape_of_one is None else flat.reshape(n, *shape_of_one)
 
 
 def _array(row: pa.ListScalar) -> np.ndarray:

@@ -29,6 +29,7 @@ from orchestrator.storage import record_table
 from orchestrator.storage.files import Files
 from orchestrator.storage.remote import PATIENCE_SECONDS
 from trainables.results import Checkpoint, Record, Story
+from trainables.runtime.failures import Failure
 from trainables.specs import TrainingSpec
 
 KINDS = {
@@ -146,14 +147,14 @@ class Store:
         """Load the records of one evaluation, eps ascending; raise FileNotFoundError if there are none."""
         return record_table.read(self._files.read(_entry("records", fingerprint)))
 
-    def save_failure(self, fingerprint: str, failure: Mapping[str, Any]) -> None:
-        self._files.write(_entry("failures", fingerprint), json.dumps(dict(failure), indent=1).encode())
+    def save_failure(self, fingerprint: str, failure: Failure) -> None:
+        self._files.write(_entry("failures", fingerprint), json.dumps(failure.as_json(), indent=1).encode())
 
-    def load_failure(self, fingerprint: str) -> dict[str, Any]:
+    def load_failure(self, fingerprint: str) -> Failure:
         content = self.read_file(_entry("failures", fingerprint))
         if content is None:
             raise FileNotFoundError(f"no failure of {fingerprint}")
-        return json.loads(content)
+        return Failure.from_json(json.loads(content))
 
     def write_file(self, name: str, content: bytes) -> str:
         """Write a user-facing file (a report, a plot) under the root and return where it is."""
@@ -201,4 +202,4 @@ def _entry(kind: str, fingerprint: str) -> str:
 
 def _story_of(metadata: Mapping[str, str]) -> Story:
     spec = TrainingSpec.model_validate_json(metadata["spec"])
-    return spec, json.loads(metadata["history"]), json.loads(metadata.get("provenance", "{}"))
+    return Story(spec, json.loads(metadata["history"]), json.loads(metadata.get("provenance", "{}")))

@@ -168,7 +168,7 @@ def summarise(plan: Plan, store: Store) -> Summary:
         cells={(v.label, c): _cell(plan, v, c, records) for v in plan.variants for c in columns},
         measurements={(v.label, m): _measurement(plan, v, m, records) for v in plan.variants for m in plan.measures},
         missing=missing,
-        failed={f: str(store.load_failure(f)["error"]) for f in failed},
+        failed={f: store.load_failure(f).error for f in failed},
         provenance={f: next(iter(by_eps.values())).provenance for f, by_eps in records.items()},
         costs=training_costs(plan, store),
         verdicts=verdicts(plan, records, metric=plan.judge.metric),

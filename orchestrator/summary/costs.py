@@ -87,12 +87,10 @@ def training_costs(plan: Plan, store: Store) -> Costs | None:
 
 
 def _cost(story: Story) -> Cost:
-    _, history, _ = story
-    mean = statistics.fmean(metrics[SECONDS] for metrics in history)
-    return Cost(len(history), mean, history[0][PREPARE_SECONDS])
+    mean = statistics.fmean(metrics[SECONDS] for metrics in story.history)
+    return Cost(len(story.history), mean, story.history[0][PREPARE_SECONDS])
 
 
 def _hardware(story: Story) -> str:
-    _, _, provenance = story
-    threads = provenance["threads"]
-    return f"{provenance['device']} ({threads} {'thread' if threads == 1 else 'threads'})"
+    threads = story.provenance["threads"]
+    return f"{story.provenance['device']} ({threads} {'thread' if threads == 1 else 'threads'})"

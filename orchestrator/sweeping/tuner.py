@@ -15,7 +15,7 @@ from orchestrator.storage.remote import KEYS, driver_keys
 from orchestrator.sweeping.watch import Source, SweepResult, Watch
 from trainables import work
 from trainables.data.splits import Splits
-from trainables.runtime.failures import class_of_dead_process
+from trainables.runtime.failures import Failure, class_of_dead_process
 from trainables.units import config_of, name_in, result_in
 
 PROCESS_RETRIES = 2  # after a worker died; errors of the unit itself are not retried
@@ -123,7 +123,7 @@ def _callback(watch: Watch) -> Any:
     return Forward()
 
 
-def _process_failure(trial: Any) -> dict[str, str]:
+def _process_failure(trial: Any) -> Failure:
     """Return why a worker process died, and where its output is, from Tune's error file."""
     try:
         with open(trial.error_file) as file:
@@ -131,12 +131,7 @@ def _process_failure(trial: Any) -> dict[str, str]:
     except (OSError, TypeError):
         text = ""
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "the worker process died")
-    return {
-        "class": class_of_dead_process(text),
-        "error": last.strip(),
-        "traceback": text,
-        "log": _log_of_dead_process(text),
-    }
+    return Failure(kind=class_of_dead_process(text), error=last.strip(), traceback=text, log=_log_of_dead_process(text))
 
 
 def _log_of_dead_process(text: str) -> str:

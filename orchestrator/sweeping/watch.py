@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from orchestrator.planning.plan import Plan
@@ -13,7 +13,7 @@ from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
 from trainables.metrics import EPOCH
-from trainables.runtime.failures import NO_MODEL, NODE_LOST
+from trainables.runtime.failures import NO_MODEL, NODE_LOST, Failure
 from trainables.specs import EvaluationSpec
 from trainables.units import StepResult
 
@@ -72,7 +72,7 @@ class Listener(Protocol):
 
     def done_elsewhere(self, unit: Unit) -> None: ...
 
-    def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None: ...
+    def failed(self, unit: Unit, failure: Failure) -> None: ...
 
     def given_up(self, unit: Unit) -> None: ...
 
@@ -87,7 +87,7 @@ class SweepResult:
     done: int = 0
     was_interrupted: bool = False
     gpu_peak_mib: int = 0
-    failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
 
 
 def tell(listeners: Sequence[Listener], event: str, *arguments: Any) -> None:
@@ -145,27 +145,27 @@ class Watch:
             self.source.finish(unit.name)
             tell(self.listeners, "finished", unit)
 
-    def on_death(self, name: str, failure: Mapping[str, Any]) -> None:
+    def on_death(self, name: str, failure: Failure) -> None:
         """Hand a unit out again if its node was lost; otherwise its process died too often, and it has failed."""
-        if failure["class"] == NODE_LOST and self._nodes_lost[name] < NODE_RETRIES:
+        if failure.kind == NODE_LOST and self._nodes_lost[name] < NODE_RETRIES:
             self._nodes_lost[name] += 1
             self.running.discard(name)
             self.source.retry(name, after=REST_SECONDS)
         else:
             self.on_failure(name, failure)
 
-    def on_failure(self, name: str, failure: Mapping[str, Any]) -> None:
+    def on_failure(self, name: str, failure: Failure) -> None:
         """Note that a unit has failed, and with it the evaluations that needed its model."""
         units = dict(self.source.units)
         unit = units[name]
         self.result.failures[unit.name] = failure
         self.running.discard(unit.name)
-        lost = self.source.finish(unit.name, error=str(failure["error"]))
-        why = {"class": NO_MODEL, "error": f"the model {unit.name} that it needs was not trained", "traceback": ""}
+        lost = self.source.finish(unit.name, error=failure.error)
+        why = Failure(NO_MODEL, f"the model {unit.name} that it needs was not trained")
         reasons = {s.fingerprint: failure for s in unit.specs} | {s.fingerprint: why for s in lost}
         for fingerprint, reason in reasons.items():
             try:
-                self.store.save_failure(fingerprint, {**reason, "unit": unit.name})
+                self.store.save_failure(fingerprint, replace(reason, unit=unit.name))
             except Exception:  # an exception here would end the whole experiment
                 logger.exception("the failure of %s could not be stored", fingerprint)
         tell(self.listeners, "failed", unit, failure)

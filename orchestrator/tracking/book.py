@@ -153,7 +153,7 @@ class Book:
         is_ended = run.info.status == "FINISHED" or run.info.run_id in self._ended
         if is_ended and recorded.issuperset(self._wanted[model]) and self._is_logged(run, model):
             return
-        self.epochs(model, self.store.load_history(model)[1])
+        self.epochs(model, self.store.load_history(model).history)
         wanted = self._wanted[model]
         for evaluation in recorded.intersection(wanted):
             if EVALUATION + evaluation not in run.data.tags and self._clean[evaluation] in recorded:

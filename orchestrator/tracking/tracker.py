@@ -16,6 +16,7 @@ from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
 from orchestrator.tracking.book import Book, Parent
 from orchestrator.uris import scrubbed
+from trainables.runtime.failures import Failure
 
 logger = logging.getLogger(__name__)
 EVERY_SECONDS = 2.0
@@ -102,9 +103,9 @@ class Tracker:
     def done_elsewhere(self, unit: Unit) -> None:
         pass  # that driver logs it; `Closed` logs what is missing then
 
-    def failed(self, unit: Unit, failure: Mapping[str, Any]) -> None:
+    def failed(self, unit: Unit, failure: Failure) -> None:
         for model in _models(unit):
-            self._events.put(Failed(model, str(failure["error"])))
+            self._events.put(Failed(model, failure.error))
 
     def given_up(self, unit: Unit) -> None:
         if unit.training:

@@ -155,7 +155,9 @@ class Snapshot:
         now = Snapshot.of(store)
         assert {name: now.written.get(name) for name in self.written} == self.written
         for model, seconds in self.epochs.items():
-            found = _seconds(store.load_history(model)[1]) if store.has("checkpoints", model) else now.epochs[model]
+            found = (
+                _seconds(store.load_history(model).history) if store.has("checkpoints", model) else now.epochs[model]
+            )
             assert found[: len(seconds)] == seconds, model
 
 

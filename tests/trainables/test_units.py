@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from trainables.runtime.failures import Failure
 from trainables.specs import EvaluationSpec, TrainingSpec
 from trainables.units import EvaluateUnit, Probe, StepResult, TrainUnit, as_dict, config_of, name_in, result_in, work_in
 
@@ -32,7 +33,7 @@ def test_a_unit_comes_back_from_its_config(work):
     [
         StepResult({"loss": 0.5, "epoch": 1}, probed=0.25),
         StepResult({"accuracy": 0.5}, is_done=True, gpu_peak_mib=700),
-        StepResult(is_done=True, failure={"class": "bug", "error": "no", "traceback": "", "log": ""}),
+        StepResult(is_done=True, failure=Failure("bug", "no", traceback="t", log="l")),
     ],
 )
 def test_a_result_comes_back_from_all_that_tune_reports(result):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainables.runtime.failures import DivergedError, failure_of
+from trainables.runtime.failures import DivergedError, Failure, failure_of
 from trainables.runtime.memory import let_go, peak_memory
 from trainables.runtime.modes import held
 from trainables.runtime.randomness import seeded
@@ -10,6 +10,7 @@ from trainables.runtime.statetree import pack, unpack
 
 __all__ = [
     "DivergedError",
+    "Failure",
     "failure_of",
     "held",
     "let_go",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,6 +35,42 @@ class DivergedError(RuntimeError):
         self.epoch, self.last = epoch, last
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a unit failed: its class (`kind`), the error's first line, the traceback and where the worker's output is.
+
+    `epoch` and `last_metrics` are there if the training diverged: the epoch, and the metrics of the epoch before.
+    `unit` is the name of the unit that failed, once the failure is stored.
+    """
+
+    kind: str
+    error: str
+    traceback: str = ""
+    log: str = ""
+    epoch: int | None = None
+    last_metrics: Mapping[str, float] = field(default_factory=dict)
+    unit: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the failure as the store and Ray Tune take it: a JSON object whose key for `kind` is "class"."""
+        where = {} if self.epoch is None else {"epoch": self.epoch, "last_metrics": dict(self.last_metrics)}
+        unit = {"unit": self.unit} if self.unit else {}
+        return {"class": self.kind, "error": self.error, "traceback": self.traceback, "log": self.log, **where, **unit}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Failure:
+        """Return the failure in a JSON object, of which older programs wrote fewer keys."""
+        return cls(
+            kind=found.get("class", BUG),
+            error=str(found.get("error", "")),
+            traceback=found.get("traceback", ""),
+            log=found.get("log", ""),
+            epoch=found.get("epoch"),
+            last_metrics=found.get("last_metrics", {}),
+            unit=found.get("unit", ""),
+        )
+
+
 def class_of(error: BaseException) -> str:
     """Name an error's class."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or CPU_ALLOCATOR in str(error):
@@ -42,16 +80,17 @@ def class_of(error: BaseException) -> str:
     return BAD_INPUT if isinstance(error, InputError | ValidationError) else BUG
 
 
-def failure_of(error: BaseException, *, log: str = "") -> dict[str, Any]:
-    """Return a failure as the store keeps it: class, first line, traceback and, if it diverged, where it was."""
-    where = {"epoch": error.epoch, "last_metrics": error.last} if isinstance(error, DivergedError) else {}
-    return {
-        "class": class_of(error),
-        "error": f"{type(error).__name__}: {error}".partition("\n")[0],
-        "traceback": "".join(traceback.format_exception(error)),
-        "log": log,
-        **where,
-    }
+def failure_of(error: BaseException, *, log: str = "") -> Failure:
+    """Return an error as a failure; `log` is where the worker's output is."""
+    diverged = error if isinstance(error, DivergedError) else None
+    return Failure(
+        kind=class_of(error),
+        error=f"{type(error).__name__}: {error}".partition("\n")[0],
+        traceback="".join(traceback.format_exception(error)),
+        log=log,
+        epoch=diverged.epoch if diverged else None,
+        last_metrics=diverged.last if diverged else {},
+    )
 
 
 def class_of_dead_process(text: str) -> str:

@@ -83,7 +83,7 @@ def test_without_ray_what_works_is_recorded_and_what_fails_is_shown_with_its_tra
         assert expected in lines
     plan, store = expand(find_study(f"{tmp_path}/mine.py:STUDY")), Store(tmp_path / "root")
     assert len(store.fingerprints("checkpoints") & set(plan.trainings)) == 1
-    assert {store.load_failure(f)["class"] for f in store.fingerprints("failures")} == {"bug", "no model"}
+    assert {store.load_failure(f).kind for f in store.fingerprints("failures")} == {"bug", "no model"}
 
 
 def test_a_breakpoint_in_a_defense_stops_there_and_quit_ends_the_run(debugged, tmp_path):

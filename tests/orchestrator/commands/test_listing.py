@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from orchestrator.sweeping.remainder import remainder
 from search_spaces import STUDIES
 from search_spaces.study import Study
 from trainables.errors import InputError
+from trainables.judges import JUDGES
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 
@@ -143,3 +145,16 @@ def test_a_measures_record_is_shown_with_its_numbers(store, small_plan):
     assert ["median", "linf_norm", "0.25"] in rows_of(text)
     assert ["share", "zero", "0.25"] in rows_of(text)
     assert any(row[:2] == [evaluation.fingerprint, "gradients"] for row in rows_of(text))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "closeness"])
+def test_a_score_is_called_what_the_judge_of_the_model_calls_it(metric, small_plan, store, save, monkeypatch):
+    judge = replace(JUDGES["classification"], metric=metric)
+    monkeypatch.setitem(JUDGES.added, "classification", judge)
+    evaluation = small_plan.evaluations[small_plan.layout["none", "fgsm", 1]]
+    save(evaluation)
+    headings = ["evaluation", "asked", "source", "eps", "correct", "of"]
+    assert [*headings, "score", "seconds"] in rows_of(text_of(entry_view(store, evaluation.fingerprint)))
+    save(small_plan.trainings[evaluation.model])
+    for fingerprint in (evaluation.fingerprint, evaluation.model):
+        assert [*headings, metric, "seconds"] in rows_of(text_of(entry_view(store, fingerprint)))

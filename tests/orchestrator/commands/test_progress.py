@@ -8,6 +8,7 @@ from orchestrator.commands.progress import ROWS, Progress
 from orchestrator.searching.history import SearchTrial
 from orchestrator.sweeping.remainder import remainder
 from orchestrator.sweeping.schedule import Schedule
+from trainables.runtime.failures import Failure
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_units_are_counted_by_kind_and_by_how_they_ended(begun, units):
     evaluations = [unit for unit in units if not unit.training]
     run(progress, trainings[0])
     progress.started(trainings[1])
-    progress.failed(trainings[1], {"error": "no"})
+    progress.failed(trainings[1], Failure("bug", "no"))
     progress.started(trainings[2])
     run(progress, evaluations[0])
     counts = {name: (t.total, t.done, t.failed, t.left) for name, t in progress.tallies.items()}
@@ -57,7 +58,7 @@ def test_the_time_left_is_unknown_before_anything_is_done(begun, units):
     progress, _ = begun()
     assert progress.seconds_left() is None
     progress.started(units[0])
-    progress.failed(units[0], {"error": "no"})
+    progress.failed(units[0], Failure("bug", "no"))
     assert progress.seconds_left() is None
 
 
@@ -101,7 +102,7 @@ def test_elsewhere_than_on_a_terminal_every_unit_is_a_line(begun, units):
             progress.started(unit)
             progress.progressed(unit, {"loss": 0.5, "epoch": 1})
             progress.finished(unit)
-        progress.failed(units[-1], {"error": "diverged"})
+        progress.failed(units[-1], Failure("diverged", "diverged"))
     first, *lines, last = out.getvalue().splitlines()
     total = len(units)
     assert f"0/{total}  {total} trials to run, 3 at a time" in first
@@ -131,7 +132,7 @@ def test_a_terminal_shows_a_panel_and_no_lines(begun, units):
         run(progress, trainings[0], seconds=10)
         progress.started(trainings[1])
         progress.progressed(trainings[1], {"loss": 0.25, "validation_accuracy": 0.75})
-        progress.failed(trainings[2], {"error": "diverged"})
+        progress.failed(trainings[2], Failure("diverged", "diverged"))
     panel = out.getvalue()
     assert f"1/{len(trainings)} done, 1 running, 1 failed" in panel
     assert "epoch 1/2" in panel

@@ -91,7 +91,7 @@ def test_a_run_with_failures_ends_with_exit_code_1_and_says_which(root):
     assert code == 1
     assert "DivergedError" in text
     assert len(remainder(plan, store).trainings) == 1
-    assert store.load_failure(remainder(plan, store).trainings[0].fingerprint)["class"] == "diverged"
+    assert store.load_failure(remainder(plan, store).trainings[0].fingerprint).kind == "diverged"
 
 
 def test_retry_failed_runs_what_failed_and_nothing_else(root, tmp_path):

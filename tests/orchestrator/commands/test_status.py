@@ -7,6 +7,7 @@ from orchestrator.commands.status import causes, status_view
 from orchestrator.planning.plan import expand
 from orchestrator.sweeping.remainder import only_failed, remainder
 from search_spaces.study import Study
+from trainables.runtime.failures import Failure
 
 STUDY = Study(
     name="s",
@@ -23,7 +24,7 @@ def plan():
 
 
 def failure(kind, error, log=""):
-    return {"class": kind, "error": error, "traceback": "Traceback", "log": log, "unit": "u"}
+    return Failure(kind, error, traceback="Traceback", log=log, unit="u")
 
 
 def shown(plan, store):

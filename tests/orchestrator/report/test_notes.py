@@ -2,6 +2,7 @@ from tiny_study import BIG, SMALL, STUDY
 
 from orchestrator.report.notes import missing, notes, sample
 from orchestrator.summary import summarise
+from trainables.runtime.failures import Failure
 
 
 def test_missing_evaluations_are_counted_and_the_command_given(summary_of):
@@ -12,7 +13,7 @@ def test_missing_evaluations_are_counted_and_the_command_given(summary_of):
 def test_evaluations_that_failed_say_why(fill):
     plan, store = fill({(BIG, "clean", 1): None, (BIG, "pgd", 0): None})
     for cell in [(BIG, "pgd", 0), (SMALL, "pgd", 0)]:  # the second has been evaluated since
-        store.save_failure(plan.layout[cell], {"error": f"no memory for {cell[0]}\nat line 3"})
+        store.save_failure(plan.layout[cell], Failure("out of memory", f"no memory for {cell[0]}\nat line 3"))
     assert missing(summarise(plan, store)) == (
         f"2 of 16 evaluations missing (1 failed: no memory for {BIG}): run `robust-sweep run tiny_study`."
     )

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs
+import pyarrow.parquet as pq
 import pytest
 import torch
 from made_up import record_of
 
+from orchestrator.storage.record_table import as_parquet, read
 from orchestrator.storage.store import KINDS, Store
 from trainables.errors import InputError
+from trainables.runtime.failures import Failure
 from trainables.specs import EvaluationSpec, TrainingSpec
 
 SPEC = TrainingSpec.model_validate(
@@ -131,6 +134,31 @@ def test_records_are_read_back_example_by_example(any_store):
         assert got.mean_score == expected.correct.sum() / 5
 
 
+@pytest.mark.parametrize("shape", [(4, 2, 3), (0, 2, 3), (4, 1), (4,)])
+def test_predictions_are_read_back_in_their_shape(store, shape):
+    numbers = np.random.default_rng(0)
+    records = [replace(record(eps, n=shape[0]), prediction=numbers.random(shape, np.float32)) for eps in (0.1, 0.3)]
+    store.save_records(records)
+    for got, expected in zip(store.load_records(ATTACKED.fingerprint), records, strict=True):
+        assert got.prediction.dtype == np.float32
+        np.testing.assert_array_equal(got.prediction, expected.prediction, strict=True)
+
+
+def test_the_file_of_a_classification_says_nothing_of_the_shape_of_a_prediction():
+    metadata = pq.read_schema(pa.BufferReader(as_parquet([record(0.1)]))).metadata
+    assert set(metadata) - {b"ARROW:schema"} == {b"evaluation", b"provenance", b"shapes"}
+
+
+def test_predictions_stored_without_their_shape_are_read_flat():
+    content = as_parquet([replace(record(0.1, n=4), prediction=np.zeros((4, 2, 3), np.float32))])
+    table = pq.read_table(pa.BufferReader(content))
+    metadata = {key: value for key, value in table.schema.metadata.items() if key != b"prediction_shape"}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(metadata), sink)
+    (found,) = read(sink.getvalue())
+    assert found.prediction.shape == (24,)
+
+
 VALUES = {
     "share": np.array(1 / 3),
     "norm": np.array([1e-300, 0.1, np.inf, 0.0]),
@@ -155,9 +183,16 @@ def test_numbers_are_shares_medians_and_scalars_and_no_matrices():
 
 
 def test_a_failure_is_read_back(any_store):
-    failure = {"error": "diverged: [nan]", "traceback": "line 1\nline 2", "unit": "u"}
+    failure = Failure(
+        "diverged", "e: [nan]", "line 1\nline 2", "host:/l", epoch=3, last_metrics={"loss": 0.1}, unit="u"
+    )
     any_store.save_failure("f", failure)
     assert any_store.load_failure("f") == failure
+
+
+def test_a_failure_that_an_older_program_stored_is_read(store):
+    store.write_file("failures/f.json", b'{"error": "e", "traceback": "t", "unit": "u"}')
+    assert store.load_failure("f") == Failure("bug", "e", traceback="t", unit="u")
 
 
 def test_a_file_of_the_user_is_read_back(any_store):
@@ -183,7 +218,7 @@ def fill(store, kind, name):
         "states": lambda: store.save_state(name, {"x": torch.ones(1)}, {}),
         "records": lambda: store.save_records([record(0.3)]),
         "crafted": lambda: store.save_crafted(name, {"x": torch.ones(1)}),
-        "failures": lambda: store.save_failure(name, {"error": "e"}),
+        "failures": lambda: store.save_failure(name, Failure("bug", "e")),
     }[kind]()
     return {"checkpoints": SPEC.fingerprint, "records": ATTACKED.fingerprint}.get(kind, name)
 

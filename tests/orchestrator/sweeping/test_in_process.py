@@ -84,8 +84,8 @@ def test_a_failure_is_stored_with_its_traceback_and_the_rest_runs(tmp_path):
     assert list(result.failures) == [training]
     assert not result.was_interrupted
     failure = store.load_failure(training)
-    assert failure["class"] == "diverged"
-    assert "DivergedError" in failure["traceback"].splitlines()[-1]
+    assert failure.kind == "diverged"
+    assert "DivergedError" in failure.traceback.splitlines()[-1]
     assert store.fingerprints("failures") == {training, *plan.evaluations}
 
 

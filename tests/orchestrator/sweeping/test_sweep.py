@@ -168,12 +168,12 @@ def test_a_unit_that_fails_is_kept_with_its_reason_and_the_rest_goes_on(ray_sess
     good, bad = sorted(plan.trainings, key=lambda f: plan.trainings[f].optimisation.lr)
     result = run(plan, store, listeners=[journal])
     assert list(result.failures) == [bad]
-    assert "DivergedError" in result.failures[bad]["error"]
-    assert "Traceback" in store.load_failure(bad)["traceback"]
+    assert "DivergedError" in result.failures[bad].error
+    assert "Traceback" in store.load_failure(bad).traceback
     assert store.fingerprints("checkpoints") == {good}
     lost = {f for f, e in plan.evaluations.items() if e.model == bad}
     assert {e.fingerprint for e in remainder(plan, store).evaluations} == lost
-    assert all(bad in store.load_failure(f)["error"] for f in lost)
+    assert all(bad in store.load_failure(f).error for f in lost)
 
 
 def test_a_listener_that_raises_does_not_stop_a_sweep(ray_session, tmp_path, caplog):
@@ -248,10 +248,10 @@ def test_a_unit_whose_worker_dies_again_and_again_is_kept_with_its_log_and_the_r
     assert list(result.failures) == [bad]
     assert killer.events.count(("started", bad)) == 1 + tuner.PROCESS_RETRIES
     failure = store.load_failure(bad)
-    assert failure["class"] == "process died"
-    pid = failure["traceback"].rpartition("pid: ")[2].split()[0]
-    assert failure["log"].endswith(f"-{pid}.err")
-    assert Path(failure["log"].partition(":")[2]).exists()
+    assert failure.kind == "process died"
+    pid = failure.traceback.rpartition("pid: ")[2].split()[0]
+    assert failure.log.endswith(f"-{pid}.err")
+    assert Path(failure.log.partition(":")[2]).exists()
     found = causes({f: store.load_failure(f) for f in store.fingerprints("failures")})
     assert [(cause.kind, len(cause.units)) for cause in found] == [("process died", 1), ("no model", 2)]
     good = {f for f, e in plan.evaluations.items() if e.model != bad}

@@ -8,6 +8,7 @@ from orchestrator.sweeping import watch as watching
 from orchestrator.sweeping.remainder import remainder
 from orchestrator.sweeping.schedule import Schedule
 from orchestrator.sweeping.watch import NODE_RETRIES, Watch
+from trainables.runtime.failures import Failure
 from trainables.units import StepResult
 
 
@@ -84,10 +85,10 @@ def test_a_unit_that_fails_takes_what_needs_it_along_each_with_its_reason(schedu
     told = Told()
     watch = Watch(schedule, store, [told])
     lost = {unit.name: unit for unit in schedule.units.values() if unit.needs == {training.name}}
-    watch.on_result(training.name, StepResult(failure={"error": "no", "traceback": ""}, is_done=True))
+    watch.on_result(training.name, StepResult(failure=Failure("bug", "no"), is_done=True))
     assert {name for event, name in told.events if event == "failed"} >= {training.name, *lost}
     for unit in lost.values():
-        assert all(training.name in store.load_failure(spec.fingerprint)["error"] for spec in unit.evaluations)
+        assert all(training.name in store.load_failure(spec.fingerprint).error for spec in unit.evaluations)
 
 
 def test_the_most_gpu_memory_that_a_unit_took_is_known(schedule, training, store):
@@ -97,7 +98,7 @@ def test_the_most_gpu_memory_that_a_unit_took_is_known(schedule, training, store
     assert watch.result.gpu_peak_mib == 700
 
 
-LOST = {"class": "node lost", "error": "the node is gone", "traceback": ""}
+LOST = Failure("node lost", "the node is gone")
 
 
 def test_a_unit_whose_node_is_lost_is_handed_out_again_until_it_has_taken_too_many_along(
@@ -115,7 +116,7 @@ def test_a_unit_whose_node_is_lost_is_handed_out_again_until_it_has_taken_too_ma
             others.append(unit)
     assert not watch.result.failures
     watch.on_death(training.name, LOST)
-    assert store.load_failure(training.name)["class"] == "node lost"
+    assert store.load_failure(training.name).kind == "node lost"
 
 
 def test_a_unit_that_rests_is_not_handed_out_and_the_schedule_waits_for_it(schedule, training, store):
@@ -129,5 +130,5 @@ def test_a_unit_that_rests_is_not_handed_out_and_the_schedule_waits_for_it(sched
 
 def test_a_unit_whose_process_died_too_often_has_failed(schedule, training, store):
     watch = Watch(schedule, store, [])
-    watch.on_death(training.name, {**LOST, "class": "process died"})
+    watch.on_death(training.name, replace(LOST, kind="process died"))
     assert list(watch.result.failures) == [training.name]
