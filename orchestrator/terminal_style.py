@@ -7,7 +7,7 @@ from rich.table import Table
 
 
 def plain_table(*headings: str) -> Table:
-    """Return an empty table without lines, whose columns stand two spaces apart under bold headings."""
+    """Return an empty table without lines, with bold headings and two spaces between its columns."""
     return Table(*headings, box=None, header_style="bold", padding=(0, 2, 0, 0))
 
 

@@ -1,4 +1,4 @@
-"""What counts as images, checked where they enter: uint8 in datasets, floats in [0, 1] at a model.
+"""Checks of images where they enter: uint8 in datasets, floats in [0, 1] at a model.
 
 Types and shapes are checked everywhere, which costs nothing. Values are looked at only where nobody has vouched for
 them, since a look makes a GPU wait: uint8 images are in range by their type, so training and evaluation, which start

@@ -1,4 +1,4 @@
-"""Checkpoint and Record: what work makes; Shelf: what work asks of whoever keeps them."""
+"""Checkpoint and Record: the results of work; Shelf: the storage that work keeps them in."""
 
 from __future__ import annotations
 

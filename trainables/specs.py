@@ -1,6 +1,6 @@
 """TrainingSpec and EvaluationSpec: frozen, validated and content-addressed.
 
-This file stands above all registries: who imports it finds every name registered.
+This file imports every registry: code that imports it finds every name registered.
 
 A fingerprint is a hash of a spec's canonical JSON and of SCHEMA, which is raised whenever the meaning of
 a spec changes, so that a store never answers with the result of another meaning.

@@ -1,4 +1,4 @@
-"""What a worker is given and what it answers: a unit of work, and the result of each of its steps.
+"""Messages between the driver and a worker: a unit of work, and the result of each of its steps.
 
 Ray Tune carries both as dicts, a trial's config and its results. Only this file spells their keys, and only
 `trainables.tune` and the driver's tuner turn values into dicts and back.

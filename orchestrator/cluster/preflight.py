@@ -146,7 +146,7 @@ def misfits(sights: Iterable[Sight], code: str, root: str) -> str | None:
         )
     if blind := [s["node"] for s in sights if not s["sees"]]:
         return (
-            f"the root must be one that every node sees: what this machine writes to {root!r} is not there on "
+            f"the root must be one that every node sees: a file that this machine writes to {root!r} does not exist on "
             f"{_names(blind)}; use s3://bucket/prefix or a folder that all of them mount"
         )
     if barred := {s["node"]: s["cannot_write"] for s in sights if s["cannot_write"]}:

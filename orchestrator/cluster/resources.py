@@ -1,4 +1,4 @@
-"""What a trial reserves, and how many trials fit."""
+"""The resources that a trial reserves, and the number of trials that fit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO: one line."""
+"""The commands of `robust-sweep`, their options and their output on the terminal."""

@@ -1,6 +1,6 @@
 """The command line: parses, calls, prints; what it shows is made in its neighbours and in `orchestrator.report`.
 
-Heavy imports stand inside the commands, so that --help answers at once.
+Heavy imports are inside the commands, so that --help answers at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What there is to choose from, read from the code itself: docstrings, and the fields of the settings' classes."""
+"""Descriptions of everything that can be chosen, from the code itself: docstrings and the fields of settings."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _paragraph(text: str | None) -> str:
 def _text(*, module: str, own: str | None = None) -> tuple[str, str]:
     """Return what a thing is and its paper, from the docstring of its module and, if it has one, its own.
 
-    A paper stands in brackets in a module's docstring, or is all of its first paragraph.
+    A module's docstring gives its paper in brackets, or as all of its first paragraph.
     """
     whole = inspect.cleandoc(sys.modules[module].__doc__ or "")
     first = _paragraph(whole)

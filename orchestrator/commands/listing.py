@@ -1,4 +1,4 @@
-"""What the command line shows of studies, plans and store entries, as rich renderables or JSON."""
+"""Studies, plans and store entries on the command line, as rich renderables or JSON."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _specs(specs: Mapping[str, Frozen], cached: frozenset[str]) -> list[dict[str
 
 def entry_view(store: Store, beginning: str) -> RenderableType:
     """Show the model, evaluation or failure whose fingerprint begins so; raise InputError unless there is just one."""
-    kinds = {f: kind for kind in VIEWS for f in store.fingerprints(kind)}  # what was finished hides its failure
+    kinds = {f: kind for kind in VIEWS for f in store.fingerprints(kind)}  # a finished entry hides its failure
     found = sorted(f for f in kinds if f.startswith(beginning))
     if len(found) != 1:
         what = f"{len(found)} entries begin so: {', '.join(found[:5])}" if found else "the store has no such entry"

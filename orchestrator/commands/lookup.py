@@ -36,7 +36,7 @@ def find_study(text: str, store: Store | None = None) -> Study:
 
 def _from_file(path: Path, attribute: str) -> Study:
     if not path.is_file():
-        raise InputError(f"study file {str(path)!r} is not there")
+        raise InputError(f"study file {str(path)!r} does not exist")
     values = _variables(path)
     studies = [name for name, value in values.items() if isinstance(value, Study)]
     if attribute not in studies:

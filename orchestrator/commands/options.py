@@ -1,6 +1,6 @@
 """The options that several commands share, in groups; a group turns what the user gave into what the program wants.
 
-Heavy imports stand inside the methods, so that --help answers at once.
+Heavy imports are inside the methods, so that --help answers at once.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ class SearchOptions:
         str,
         typer.Option(
             metavar="A,B",
-            help="What to maximise on validation examples: clean_accuracy, robust_accuracy:COLUMN, COLUMN@EPS, "
-            "robust_accuracy:worst_case (default: clean and worst case).",
+            help="Objectives to maximise on validation examples: clean_METRIC (clean_accuracy for classes), "
+            "robust_METRIC:COLUMN, robust_METRIC:COLUMN@EPS, robust_METRIC:worst_case (default: clean and worst case).",
         ),
     ] = ""
     sampler: Annotated[str, typer.Option(help="tpe, nsgaii, gp or random.")] = "tpe"

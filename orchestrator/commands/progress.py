@@ -1,4 +1,4 @@
-"""What a sweep looks like while it runs: a live panel on a terminal, a line a unit elsewhere."""
+"""The display of a sweep while it runs: a live panel on a terminal, a line a unit elsewhere."""
 
 from __future__ import annotations
 

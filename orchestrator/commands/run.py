@@ -1,4 +1,4 @@
-"""One `run` from end to end: sweep, progress, tracking, report, and what the user is told afterwards."""
+"""One `run` from end to end: sweep, progress, tracking, report, and the messages at the end."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def _code(rest: Remainder, result: SweepResult) -> int:
 
 
 def _publish_report(plan: Plan, store: Store, console: Console, *, again: bool) -> dict[str, bytes]:
-    """Write the report unless it is there and not asked for again, print its tables, say where it is.
+    """Write the report if it is missing or asked for again, print its tables, say where it is.
 
     Return the files that were written, by name.
     """
     try:
         summary = summarise(plan, store)
-    except InputError:  # not one record: every unit failed, or it was stopped at once, as is said below
+    except InputError:  # not one record: every unit failed, or it was stopped at once, which is reported below
         return {}
     is_there = store.read_file(report_name(plan, "report.html")) is not None
     files = render(summary) if again or not is_there else {}

@@ -1,4 +1,4 @@
-"""One `search` from end to end: space, trials, progress, tracking, report, and what the user is told afterwards."""
+"""One `search` from end to end: space, trials, progress, tracking, report, and the messages at the end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SHOWN_FILES = ("report.html", "pareto_front.png", "history.png", "importance.png
 
 @dataclass(frozen=True)
 class Request:
-    """A search as the user asks for it; what is None or empty has a default that depends on the rest."""
+    """A search as the user asks for it; a field that is None or empty has a default that depends on the rest."""
 
     asked: str
     study: Study
@@ -59,7 +59,7 @@ class Request:
     name: str | None = None
 
     def options(self, store: Store) -> Options:
-        """Return how the search is carried on; its database is an SQLite file under the root unless one is given."""
+        """Return how the search goes on, and its database (default: an SQLite file under the root)."""
         storage = self.storage or f"sqlite:///{store.local_folder}/optuna.db"
         return Options(self.name or self._name(), storage, self.trials, self.sampler, self.pruner, self.sampler_seed)
 
@@ -180,7 +180,7 @@ def _say_where(found: search.Search, options: Options, uri: str, mlflow_error: s
     storage = without_password(options.storage)
     if found.error is not None:
         console.print(
-            f"[red]storage {escape(storage)} failed[/] ({escape(found.error)}): what was trained is in the store; "
+            f"[red]storage {escape(storage)} failed[/] ({escape(found.error)}): all trained models are in the store; "
             "run the same command again to go on"
         )
     else:

@@ -1,4 +1,4 @@
-"""What a `run` and a `search` share: checks before, who watches, how it ends, and what the user is told of MLflow."""
+"""The session of a `run` or a `search`: checks before it, its listeners, its end, and messages about MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dotted keys, such as `defense.psi`: what `--set`, the axes of a search space and a scale name their settings by."""
+"""Dotted keys, such as `defense.psi`: names of settings in `--set`, in the axes of a search space and in a scale."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def defense_fields(name: str) -> dict[str, Any]:
 
 
 def fields_below(config: type[Frozen], prefix: str = "") -> dict[str, Any]:
+    """Return the dotted keys of a config's fields and of the configs within it, and their types."""
     fields: dict[str, Any] = {}
     for leaf, field in config.model_fields.items():
         fields[prefix + leaf] = field.annotation

@@ -93,7 +93,7 @@ class Plan:
 
     @property
     def judge(self) -> Judge:
-        """What scores the answers of all models of the plan."""
+        """The judge that scores the answers of all models of the plan."""
         return next(iter(self.trainings.values())).judge
 
     @property

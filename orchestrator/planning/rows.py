@@ -37,6 +37,7 @@ class Variant:
 def variants_of(
     points: list[Point], settings: Mapping[str, Any], seeds: tuple[int, ...]
 ) -> tuple[list[Variant], dict[str, TrainingSpec]]:
+    """Return a row for each distinct point, and the specs that its models are trained by, by fingerprint."""
     variants: dict[tuple[str, ...], Variant] = {}
     trainings: dict[str, TrainingSpec] = {}
     for point in points:
@@ -62,7 +63,7 @@ def _specs_of(settings: Mapping[str, Any]) -> tuple[TrainingSpec, dict[str, Any]
 
 def _label(spec: TrainingSpec, point: Point, taken: Collection[str]) -> str:
     """Name a row by its defense and the last words of its keys, or by whole keys if another row has that name."""
-    keys = sorted((key for key in point if key != DEFENSE), key=is_inference)  # what varies at test time comes last
+    keys = sorted((key for key in point if key != DEFENSE), key=is_inference)  # keys of test time come last
     settings = {key.removesuffix(".name"): as_text(point[key]) for key in keys}
     short = " ".join([spec.defense.name, *(f"{key.rpartition('.')[2]}={text}" for key, text in settings.items())])
     return short if short not in taken else " ".join([spec.defense.name, *(f"{k}={t}" for k, t in settings.items())])
@@ -93,6 +94,7 @@ def _select(
 
 
 def baselines_of(study: Study, variants: Sequence[Variant], said: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the label of each row's baseline; a row that has none is left out."""
     if not study.baseline and study.design != "grid":
         return {variant.label: variants[0].label for variant in variants}
     if not study.baseline:

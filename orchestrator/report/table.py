@@ -1,4 +1,4 @@
-"""What a report is made of: sections of plain tables whose numbers are text already, and how that text is written."""
+"""The parts of a report: sections of plain tables whose numbers are text already, and the way they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search tried and what came of it, as the store keeps it: `searches/<name>.json`.
+"""The trials of a search and their results, as the store keeps them: `searches/<name>.json`.
 
 The database that the search goes on from is Optuna's; this is what reports and runs of the best trials read.
 """

@@ -84,7 +84,7 @@ class Ledger:
 
     A trial that a killed driver left running is ended when the ledger is opened, and its point is the next one asked
     for. If two drivers run the same search, the later one mistakes the other's trials for abandoned ones. That is
-    harmless: what the first driver tells of them is dropped, and the second finds their work in the store.
+    harmless: the first driver's values of them are dropped, and the second finds their work in the store.
     """
 
     def __init__(

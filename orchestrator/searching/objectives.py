@@ -1,4 +1,4 @@
-"""What a search maximises: mean scores on validation examples, clean or under the attacks of its study."""
+"""The objectives of a search: mean scores on validation examples, clean or under the attacks of its study."""
 
 from __future__ import annotations
 

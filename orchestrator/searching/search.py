@@ -1,4 +1,4 @@
-"""A search: points from a ledger become units of a sweep, and the ledger is told what each point was worth.
+"""A search: points from a ledger become units of a sweep, and the ledger receives the value of each point.
 
 Nothing that the store has is run again: a point whose records are all there has its value at once.
 """

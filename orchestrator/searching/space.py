@@ -1,4 +1,4 @@
-"""What a search may choose: a study's ranges under the user's settings, and the plans of the points drawn from them.
+"""The space of a search: a study's ranges under the user's settings, and the plans of the points drawn from them.
 
 Pure: `searching.search` draws the points, `searching.objectives` says what a point is worth.
 """

@@ -42,7 +42,7 @@ def driver_keys() -> dict[str, str]:
 def ask(operation: Callable[[], Answer], root: str, *, patience: float) -> Answer:
     """Return what an operation on a root gives; try it again for `patience` seconds while the root does not answer.
 
-    Raise RootError, or FileNotFoundError if the file is not there.
+    Raise RootError, or FileNotFoundError if the file does not exist.
     """
     until = time.monotonic() + patience
     while True:

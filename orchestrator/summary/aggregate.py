@@ -125,11 +125,11 @@ class Summary:
         return tuple(column for column in self.columns if column.name in names)
 
     def score(self, label: str, column: Column) -> Estimate | None:
-        """Return the mean accuracy over the seeds; None if no seed has its records."""
+        """Return the mean score over the seeds; None if no seed has its records."""
         return estimated([tally.score for tally in self.cells[label, column].tallies.values()])
 
     def difference(self, label: str, column: Column) -> Estimate | None:
-        """Return the accuracy minus the baseline's, paired by seed; None without a seed that both have."""
+        """Return the score minus the baseline's, paired by seed; None without a seed that both have."""
         if label not in self.plan.baselines:
             return None
         mine = self.cells[label, column].tallies

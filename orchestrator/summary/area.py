@@ -1,4 +1,4 @@
-"""The area under accuracy against eps, as a fraction of the area under perfect accuracy (afd, Table 2)."""
+"""The area under the score against eps, as a fraction of the area under a perfect score (afd, Table 2)."""
 
 from __future__ import annotations
 

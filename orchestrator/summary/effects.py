@@ -1,7 +1,7 @@
-"""What each factor of a study does to accuracy: paired differences, within a seed and with all else equal.
+"""The effect of each factor of a study on the score: paired differences, within a seed and with all else equal.
 
-The effect of a factor's level is the accuracy at that level minus the accuracy at the factor's first level. It is
-averaged over all settings of the other factors for which the study has both levels, then over seeds, with a confidence
+The effect of a factor's level is the score at that level minus the score at the factor's first level. It is averaged
+ over all settings of the other factors for which the study has both levels, then over seeds, with a confidence
 interval (Student's t over seeds). In a full grid this is the main effect; in a one-at-a-time design it is the effect
 around the centre. The interaction of two factors of two levels is how much the effect of one changes with the other:
 (y11 - y01) - (y10 - y00), averaged likewise.

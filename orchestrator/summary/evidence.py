@@ -59,7 +59,7 @@ class Threat:
 class Evidence:
     """All that is known of one row: the defense's views, its threats and what was measured of its gradients.
 
-    `vanishing`: seed -> whether each example's loss gradient vanishes, of those that are classified correctly.
+    `vanishing`: seed -> whether each example's loss gradient vanishes, of those that are answered correctly.
     """
 
     views: frozenset[str]

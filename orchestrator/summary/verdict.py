@@ -23,7 +23,7 @@ LEVEL = 0.01
 MARGIN = 0.02  # of all examples
 REACHES_GREY = 0.5  # the Linf eps at which every image can be made the same grey one
 UNBOUNDED_SURVIVAL = 0.05  # at most, where eps is that large
-VANISHING_SHARE = 0.1  # at most, of the examples that are classified correctly
+VANISHING_SHARE = 0.1  # at most, of the examples that are answered correctly
 EFFORT = ("steps", "restarts", "step_size", "relative_step", "random_start")
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
 RED_FLAG, NO_SIGN = "red flag", "no sign"
@@ -161,13 +161,13 @@ def _adaptive(found: Evidence) -> Finding:
 
 
 def _gradients(found: Evidence) -> Finding:
-    """Loss gradients do not vanish on correctly classified examples."""
+    """Loss gradients do not vanish on examples that are answered correctly."""
     if not found.vanishing:
         return NOT_JUDGED, "gradients were not measured", "add the measure gradients to the study"
     shares = np.concatenate(list(found.vanishing.values()))
     share = float(shares.mean()) if len(shares) else 0.0
     verdict = PASSED if share <= VANISHING_SHARE else FAILED
-    return verdict, f"{100 * share:.1f} % of {len(shares)} correctly classified examples have no loss gradient", ""
+    return verdict, f"{100 * share:.1f} % of {len(shares)} correctly answered examples have no loss gradient", ""
 
 
 CHECKS: dict[str, Callable[[Evidence], Finding]] = {

@@ -1,6 +1,6 @@
 """A sweep: what the store lacks of a plan becomes units, which run as Ray's trials or in this process.
 
-`run_plan` is the way in; `remainder` says what is left; a `Listener` is told what happens.
+`run_plan` is the way in; `remainder` finds the work that is left; a `Listener` receives the events.
 """
 
 from __future__ import annotations

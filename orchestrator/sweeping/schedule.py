@@ -53,7 +53,8 @@ class NoPeers:
 class Schedule:
     """Hands out units: trainings first, evaluations once their models are there.
 
-    Work that a peer has under way waits at the end of its queue; `on_done_elsewhere` is told when a peer finished it.
+    Work that a peer has under way waits at the end of its queue; when the peer has finished it, `on_done_elsewhere`
+    is called.
     Not safe for several threads; Tune's loop is one.
     """
 

@@ -79,10 +79,12 @@ def _keep_keys_out_of_logs() -> None:
 
 
 def _searcher(source: Source) -> Any:
-    """Tune asks a searcher for the next trial; ours answers from the source."""
+    """Return a searcher for Tune, which asks it for the next trial; it answers from the source."""
     from ray.tune.search import Searcher
 
     class UnitSearcher(Searcher):
+        """Suggests the units of a source as trials."""
+
         def __reduce__(self) -> tuple[type, tuple[()]]:
             return object, ()  # Tune pickles its searcher into a file that nobody reads
 
@@ -93,7 +95,7 @@ def _searcher(source: Source) -> Any:
             return Searcher.FINISHED if source.exhausted else None
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            pass  # `Watch` is told by the callback, with the unit's name
+            pass  # the callback tells `Watch`, by the unit's name
 
         def save(self, checkpoint_path: str) -> None:
             pass
@@ -105,10 +107,12 @@ def _searcher(source: Source) -> Any:
 
 
 def _callback(watch: Watch) -> Any:
-    """Tune's callback; nothing may escape from it."""
+    """Return a callback for Tune that passes events on to the watch; no exception may escape from it."""
     from ray import tune
 
     class Forward(tune.Callback):
+        """Passes the start, results and death of a trial on to the watch."""
+
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             watch.on_start(name_in(trial.config))
 

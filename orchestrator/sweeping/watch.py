@@ -57,7 +57,7 @@ class Pruner(Protocol):
 
 
 class Listener(Protocol):
-    """Is told of events on Tune's thread, so it must return soon. A listener's errors are logged, not passed on.
+    """Receives events on Tune's thread, so it must return soon. A listener's errors are logged, not passed on.
 
     `begin` comes before a plan's units start: once in a sweep, for every point in a search.
     """

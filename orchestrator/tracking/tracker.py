@@ -134,7 +134,7 @@ class Tracker:
             except Exception as error:
                 self.error = self._shown(error)
                 logger.debug("MLflow", exc_info=True)
-                book = None  # what this batch lost, `Closed` writes from the store
+                book = None  # `Closed` writes the rest of this batch from the store
 
     def _open(self) -> Book:
         book = Book(*self._where)

@@ -6,7 +6,7 @@ from trainables.values import explain
 
 
 def test_explain_gives_a_line_an_error_with_key_rule_and_value():
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ValidationError, match="2 validation errors for TrainingSpec") as caught:
         TrainingSpec(defense="none", epochs=0, seed="x")
     assert explain(caught.value).split("\n") == [
         "epochs: input should be greater than 0, got 0.",

@@ -118,8 +118,8 @@ def best_of(
 ) -> Tensor:
     """Return of each example the first attempt that fools the view or, where none does, the one of highest loss.
 
-    An attempt is told its number and the images, labels and noise of the examples that it is for: with `stop_early`
-    those that no attempt before it fooled.
+    An attempt gets its number and the images, labels and noise of its examples: with `stop_early`, those that no
+    attempt before it fooled.
     """
     if attempts == 1:
         return attempt(0, images, labels, noise)

@@ -110,7 +110,7 @@ def autoattack(
 
 @dataclass(frozen=True)
 class _Threat:
-    """What every component is told: the view, the ball, the spec and how many classes there are."""
+    """The view, the ball, the spec and the number of classes, as every component gets them."""
 
     view: nn.Module
     eps: float

@@ -18,7 +18,7 @@ L1_BALL = replace(NORMS["l1"], steepest=lambda g: unit(g, NORMS["l1"].size), spa
 
 
 class BimSpec(SteppedSpec):
-    """Basic iterative method: no random start; a step is eps / steps unless told."""
+    """Basic iterative method: no random start (default step: eps / steps)."""
 
     name: Literal["bim"] = "bim"
 

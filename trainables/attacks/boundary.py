@@ -23,7 +23,9 @@ class BoundarySpec(AttackSpec):
     name: Literal["boundary"] = "boundary"
     norm: Literal["l2"] = "l2"
     loss: Literal["margin"] = "margin"
-    steps: PositiveInt = Field(5000, description="far from the nearest image with fewer")
+    steps: PositiveInt = Field(
+        5000, description="steps of the walk; with fewer, it ends far from the nearest image that fools"
+    )
 
 
 @nearest_by

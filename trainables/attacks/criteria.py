@@ -33,7 +33,7 @@ CRITERIA: Registry[Criterion] = Registry("criterion", "criteria", needs=names_of
 
 
 def check_reads(criterion: str, view: str) -> None:
-    """Raise ValueError unless a criterion that needs a view of its own comes with it, and that view with none else."""
+    """Raise ValueError unless a criterion that needs its own view gets that view, and no other criterion gets it."""
     reserved = {known.reads for known in CRITERIA.imported().values() if known.reads}
     wanted = CRITERIA[criterion].reads
     if wanted != view if wanted else view in reserved:

@@ -73,7 +73,7 @@ class _State(NamedTuple):
 def _descend(
     view: nn.Module, images: Tensor, labels: Tensor, const: Tensor, *, nearest: Nearest, spec: CwSpec
 ) -> Tensor:
-    """Minimise with `const` [N] as c; offer what fools to `nearest` and return who was fooled [N]."""
+    """Minimise with `const` [N] as c; offer images that fool to `nearest` and return which were found [N]."""
     succeeded = torch.zeros_like(labels, dtype=torch.bool)
     w, unknown = torch.atanh((2 * images - 1) * INSIDE), torch.full_like(const, torch.inf)
     where = torch.arange(len(labels), device=labels.device)

@@ -25,8 +25,8 @@ class DaaSpec(SteppedSpec):
     robust accuracy .28 where PGD leaves .16). In DGF they keep apart instead.
 
     interaction is the authors' for cross-entropy (their code: -c = .001; .01 for a margin loss). It counts where the
-    gradient all but vanishes, and there it can hinder: beside it stands `pgd`, or a loss that does not vanish. A step
-    is 2.5 eps / steps unless told, as `pgd`'s.
+    gradient all but vanishes, and there it can hinder: beside it stands `pgd`, or a loss that does not vanish. The
+    default step is `pgd`'s, 2.5 eps / steps.
     """
 
     name: Literal["daa"] = "daa"

@@ -48,7 +48,7 @@ def deepfool(
     for _ in range(spec.steps):
         taken = taken + _step(view, point, labels, others, norm=spec.norm)
         point = (images + (1 + spec.overshoot) * taken).clamp(0, 1)
-        with torch.no_grad():  # in a pass of its own, so that no gradient is computed for who leaves now
+        with torch.no_grad():  # in a pass of its own, so that no gradient is computed for images that leave now
             standing = ~goal.fooled(view(point), labels)
         found[left[~standing]] = point[~standing]
         left, images, labels, others = left[standing], images[standing], labels[standing], others[standing]

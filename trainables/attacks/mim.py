@@ -14,7 +14,7 @@ from trainables.attacks.norms import NORMS
 
 
 class MimSpec(SteppedSpec):
-    """Momentum iterative method: `decay` is the paper's mu; a step is eps / steps unless told."""
+    """Momentum iterative method: `decay` is the paper's mu (default step: eps / steps)."""
 
     name: Literal["mim"] = "mim"
     norm: Literal["linf", "l2"] = "linf"

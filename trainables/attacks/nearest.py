@@ -1,4 +1,4 @@
-"""What attacks that look for the nearest misclassified image share: whom they attack and what they keep."""
+"""The common part of attacks that look for the nearest image that fools the view: which images, and the best so far."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from trainables.attacks.spec import AttackSpec
 def nearest_by(search: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return the attack that runs `search(view, images, labels, *, spec, goal, noise)` on what the view gets right.
 
-    The rest is misclassified as it is: no image is nearer, so it comes back as it is. An image that fools is nearest
-    whatever eps is asked for, and a first one need not be the nearest: a search knows neither eps nor `stop_early`.
+    An image that fools the view without a change is returned as it is: none is nearer. The nearest image that fools
+    does not depend on eps, and a first one need not be the nearest: a search knows neither eps nor `stop_early`.
     """
 
     @functools.wraps(search)
@@ -44,7 +44,7 @@ def nearest_by(search: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class Nearest:
-    """The nearest misclassified image so far of each of N examples: `images` [N, C, H, W] and their `sizes` [N].
+    """The nearest image so far that fools the view, of each of N examples: `images` [N, C, H, W], `sizes` [N].
 
     Where none was found yet, the image is the original and the size infinite.
     """

@@ -20,10 +20,10 @@ class Norm:
 
     size: [B]. steepest: the direction of norm 1 that raises a linear loss the most, 0 where the gradient is 0.
     project: to the nearest point of the ball of radius eps. start: from noise uniform in [-1, 1] to a point in the
-    unit ball. What steepest and project return, a caller may overwrite; project may return its argument.
+    unit ball. A caller may overwrite the tensors that steepest and project return; project may return its argument.
 
     sparse: steepest moves few pixels, so it is not to be shown those that cannot move. largest: the size beyond which
-    a perturbation of images in [0, 1] cannot grow, where it is the same for all of them. about: what it measures, in
+    a perturbation of images in [0, 1] cannot grow, where it is the same for all of them. about: the size, in
     words.
     """
 

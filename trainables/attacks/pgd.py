@@ -14,7 +14,7 @@ from trainables.attacks.norms import NORMS
 
 
 class PgdSpec(SteppedSpec):
-    """Projected gradient ascent from a random start, a step 2.5 eps / steps unless told."""
+    """Projected gradient ascent from a random start (default step: 2.5 eps / steps)."""
 
     name: Literal["pgd"] = "pgd"
     steps: PositiveInt = Field(40, description="number of steps")

@@ -1,6 +1,6 @@
 """Datasets as in-memory uint8 tensors, decoded once and shared by every trial.
 
-- `digits`: scikit-learn's bundled handwritten digits (1,797 scans, 8x8, resized to 28x28 unless told otherwise).
+- `digits`: scikit-learn's bundled handwritten digits (1,797 scans of 8x8; default size: 28x28).
 - `mnist`, `fashion_mnist`, `cifar10`, `cifar100`, `svhn`: torchvision's; downloaded only when asked.
 - `parquet:<folder>`: image tables in the layout of the Hugging Face hub (`image: struct<bytes, path>`, `label`),
   files `train*.parquet` and `test*.parquet`, in the folder or in its `data/`.

@@ -20,7 +20,7 @@ GREY = ("1", "L", "LA")
 
 def _tables(folder: Path, split: str) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"dataset folder {str(folder)!r} must be a folder, and is not there")
+        raise InputError(f"dataset folder {str(folder)!r} must be a folder, and it does not exist")
     return sorted(file for at in (folder, folder / "data") for file in at.glob(f"{split}*.parquet"))
 
 

@@ -32,7 +32,7 @@ def from_torchvision(name: str, argument: str, *, folder: Path, download: bool) 
         reason = (
             f"could not be downloaded ({first_line(error)})"
             if download
-            else "is not there and was not asked to be downloaded (--download)"
+            else "was not found, and --download was not given"
         )
         raise InputError(
             f"dataset {name!r} {reason}; looked in {str(folder)!r} (--data or ROBUST_SWEEP_DATA). "

@@ -29,7 +29,7 @@ class DatasetSpec(Frozen):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the images: a folder counts by its content, not by its path."""
+        """The settings that determine the images: a folder counts by its content, not by its path."""
         values = self.model_dump(mode="json")
         if self.digest:
             values["name"] = self.name.partition(":")[0]

@@ -1,4 +1,4 @@
-"""What attacks leave of a model's answers, example by example.
+"""A model's answers under attack, example by example.
 
 An attack by itself meets every example that is answered correctly without it (the mode `per_attack`); the attacks
 of a suite each meet what those before them left (`worst_case`). Exact savings only: examples that are broken already

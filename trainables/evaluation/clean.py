@@ -1,4 +1,4 @@
-"""What a model makes of images as they are."""
+"""A model's answers to images without an attack."""
 
 from __future__ import annotations
 

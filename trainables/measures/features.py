@@ -1,4 +1,4 @@
-"""The embedding of images as a view of a defense computes it: what the head of its network stands on."""
+"""The embedding of images as a view of a defense computes it: the input of its network's head."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def loss_gradients(
     """Return for each example [N] the gradient's `l2_norm` and `linf_norm`, both the mean over draws, and:
 
     - `zero`: whether all its entries are exactly 0, in every draw
-    - `vanishing`: whether `linf_norm` is below `spec.vanishing_below`; what is zero is vanishing
+    - `vanishing`: whether `linf_norm` is below `spec.vanishing_below`; a gradient that is zero vanishes
     - `draw_cosine`, of a stochastic view: the mean cosine between two of its draws, 0 for a draw that is zero
     """
     draws = spec.draws if is_stochastic(view, images) else 1

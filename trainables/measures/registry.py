@@ -20,8 +20,8 @@ class Measure:
     """A measure's settings and `of(view, images, labels, *, spec, judge, seed) -> Values`.
 
     `of` meets uint8 images [N, C, H, W], labels [N, ...] and a view that is held still. A value is a number (shape ()),
-    a number for each example (float [N]), a yes or no for each example (bool [N]) or a matrix. What it draws comes
-    from `seed` or from the global RNG. `judges` names the judges whose kind of answer it is for (None: any).
+    a number for each example (float [N]), a yes or no for each example (bool [N]) or a matrix. Random
+    numbers come from `seed` or the global RNG. `judges` names the judges whose kind of answer it is for (None: any).
     """
 
     Spec: type[MeasureSpec]

@@ -41,12 +41,12 @@ def resnet18(shape: tuple[int, int, int], classes: int, *, width: int | None = N
 
 
 def resnet20(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
-    """Build wnll's ResNet20: CIFAR blocks of 16-32-64, GAP and a buffer layer; see `_buffered`."""
+    """Build wnll's ResNet20: a CIFAR ResNet of 16-32-64 basic blocks, GAP 64 and the buffer layer FC64-ReLU."""
     return _buffered("resnet20", shape, classes, width=width, blocks=3)
 
 
 def resnet56(shape: tuple[int, int, int], classes: int, *, width: int | None = None) -> Staged:
-    """Build wnll's ResNet56: CIFAR blocks of 16-32-64, GAP and a buffer layer; see `_buffered`."""
+    """Build wnll's ResNet56: a CIFAR ResNet of 16-32-64 basic blocks, GAP 64 and the buffer layer FC64-ReLU."""
     return _buffered("resnet56", shape, classes, width=width, blocks=9)
 
 

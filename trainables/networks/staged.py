@@ -1,4 +1,4 @@
-"""What every network is: named stages, one after the other, and a linear head."""
+"""The structure of every network: named stages, one after the other, and a linear head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training and evaluation need of the process: random states, memory, modes of models, failures, provenance."""
+"""The process that trains and evaluates: random states, memory, modes of models, failures, provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What produced a record: versions of our code and of the libraries, and the hardware."""
+"""The origin of a record: versions of our code and of the libraries, and the hardware."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ FINE = {"node": "10.0.0.2", "code": "aaa", "sees": True, "cannot_write": ""}
         ),
         pytest.param(
             [FINE | {"sees": False}],
-            "what this machine writes to '/results' is not there on 10.0.0.2; use s3://bucket/prefix or a folder",
+            "writes to '/results' does not exist on 10.0.0.2; use s3://bucket/prefix or a folder",
             id="not shared",
         ),
         pytest.param(
@@ -114,7 +114,7 @@ FINE = {"node": "10.0.0.2", "code": "aaa", "sees": True, "cannot_write": ""}
         ),
         pytest.param(
             [FINE | {"node": f"10.0.0.{i}", "sees": False} for i in range(9)],
-            "is not there on 10.0.0.0, 10.0.0.1, 10.0.0.2 and 6 more; use",
+            "does not exist on 10.0.0.0, 10.0.0.1, 10.0.0.2 and 6 more; use",
             id="many",
         ),
     ],
@@ -242,7 +242,7 @@ def test_a_sweep_runs_on_another_node_that_shares_the_root(two_nodes, tmp_path):
 
 @pytest.mark.slow
 def test_a_root_that_is_another_folder_on_another_node_stops_a_sweep_before_it_starts(two_nodes):
-    with pytest.raises(InputError, match=re.escape("writes to '/proc/self/cwd/results' is not there on ")):
+    with pytest.raises(InputError, match=re.escape("writes to '/proc/self/cwd/results' does not exist on ")):
         two_nodes.call(_run, "/proc/self/cwd/results")
     folder = Path(two_nodes.call(os.getcwd), "results")
     assert not [file for file in folder.rglob("*") if file.is_file()]

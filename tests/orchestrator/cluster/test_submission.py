@@ -90,7 +90,7 @@ def test_a_submission_is_read_from_its_file(tmp_path, small_plan):
     submission = sent(small_plan)
     (tmp_path / FILE).write_text(submission.model_dump_json())
     assert load_submission(tmp_path / FILE) == submission
-    with pytest.raises(InputError, match="submission 'none' is not there"):
+    with pytest.raises(InputError, match="submission 'none' does not exist"):
         load_submission(Path("none"))
 
 

@@ -39,7 +39,7 @@ MISTAKES = {
     "study": ("plan quickstrat", "unknown study 'quickstrat'. Did you mean 'quickstart'? Known: "),
     "memory": ("run quickstart --gpu-memory-per-trial 6", "one of MiB, GiB, MB, GB, got '6' (such as 6GiB)"),
     "study in a file": ("plan {here}/good.py:GODO", "Did you mean 'GOOD'? Known: GOOD, GRID."),
-    "study file": ("plan {here}/none.py:GOOD", "none.py' is not there"),
+    "study file": ("plan {here}/none.py:GOOD", "none.py' does not exist"),
     "attack": (
         "plan {here}/attack.py:BAD",
         "attack.py, line 3: attacks: unknown attack 'pgdd'. Did you mean 'pgd'? Known",
@@ -114,7 +114,7 @@ MISTAKES = {
     ),
     "nothing downloaded": (
         "run quickstart --root {here}/results --set dataset=mnist --data {here}/none",
-        "is not there and was not asked to be downloaded (--download)",
+        "was not found, and --download was not given",
     ),
     "root below a file": (
         "run quickstart --root {here}/good.py/root",
@@ -166,7 +166,7 @@ MISTAKES = {
     ),
     "search on data that are not there": (
         "search cross_paper --root {here}/results --set dataset=mnist --data {here}/none",
-        "is not there and was not asked to be downloaded (--download)",
+        "was not found, and --download was not given",
     ),
     "best of no search": ("run best:nothing --root {here}/results", "search 'nothing' is not in /"),
     "address of no dashboard": (
@@ -198,7 +198,7 @@ MISTAKES = {
         "submit quickstart --root s3://b/p --address http://127.0.0.1:9 --tracking-uri sqlite:////mlflow.db",
         "must be of a server that the cluster's head reaches",
     ),
-    "no submission": ("arrive {here}/none.json", "none.json' is not there"),
+    "no submission": ("arrive {here}/none.json", "none.json' does not exist"),
     "command": ("bogus", "No such command 'bogus'."),
     "argument": ("run", "Missing argument 'STUDY'."),
 }

@@ -74,7 +74,7 @@ def test_the_best_of_a_search_is_a_study(store):
         pytest.param("zzz", "unknown study 'zzz'. Known: ", id="nothing near"),
         pytest.param("", "unknown study ''. Known: ", id="empty"),
         pytest.param("mine.py", "a study in a file is named file.py:VARIABLE, got 'mine.py'", id="file alone"),
-        pytest.param("none.py:MINE", "study file 'none.py' is not there", id="no file"),
+        pytest.param("none.py:MINE", "study file 'none.py' does not exist", id="no file"),
         pytest.param(
             "mine.py:MIEN", "unknown study in mine.py 'MIEN'. Did you mean 'MINE'? Known: MINE.", id="variable"
         ),

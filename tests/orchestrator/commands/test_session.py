@@ -33,8 +33,12 @@ def test_a_session_ends_with_the_status_of_its_exit_code(small_plan, store, code
 
 
 def test_a_session_that_breaks_off_has_failed_and_raises(small_plan, store):
-    with pytest.raises(ZeroDivisionError), session_of(small_plan, store) as session, session.progress:
-        raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError, match="in the middle"),
+        session_of(small_plan, store) as session,
+        session.progress,
+    ):
+        raise ZeroDivisionError("in the middle")
     assert parent_run(small_plan, store)[1].status == "FAILED"
 
 

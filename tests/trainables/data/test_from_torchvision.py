@@ -54,7 +54,8 @@ def test_colour_images_become_planar(monkeypatch, name, attribute, layout):
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"])
 def test_a_torchvision_dataset_that_is_not_there_names_the_ways_out(tmp_path, name):
-    message = rf"'{name}' is not there .*--download\); looked in .*--set dataset=digits.*--set dataset=parquet:<folder>"
+    found_nothing = f"'{name}' was not found, and --download was not given; looked in "
+    message = f"{found_nothing}.*--set dataset=digits.*--set dataset=parquet:<folder>"
     with pytest.raises(InputError, match=message):
         load(DatasetSpec(name=name), folder=tmp_path)
 

@@ -34,7 +34,7 @@ def test_a_dead_process_has_a_class(text, expected):
 
 
 def test_memory_that_torch_does_not_get_on_the_cpu_is_no_bug():
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError, match="allocate memory") as caught:
         torch.empty(10**15)
     assert class_of(caught.value) == "out of memory"
 
