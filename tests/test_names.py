@@ -29,3 +29,9 @@ def test_no_two_things_share_a_name():
 def test_files_are_not_named_for_nothing():
     vague = {"utils", "util", "helpers", "common", "misc", "manager", "handler"}
     assert not [file for package in PACKAGES for file in (ROOT / package).rglob("*.py") if file.stem in vague]
+
+
+def test_no_file_is_left_to_be_described():
+    files = [file for package in (*PACKAGES, "tests") for file in (ROOT / package).rglob("*.py")]
+    unfinished = "TO" + "DO"
+    assert not [str(file.relative_to(ROOT)) for file in files if unfinished in file.read_text()]

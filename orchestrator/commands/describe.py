@@ -14,10 +14,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from orchestrator.commands.setting_types import models_in, type_of
+from orchestrator.report import FORMATS
 from search_spaces import STUDIES
 from search_spaces.study import Study
 from trainables.attacks import ATTACKS, CRITERIA, NORMS
-from trainables.data import DATASETS
+from trainables.data import DATASETS, Dataset
 from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
 from trainables.errors import unknown
@@ -157,6 +158,10 @@ def _without_verb(function: Any) -> str:
     return re.sub(r"^(?:Build|Return) ", "", _paragraph(function.__doc__))
 
 
+def _dataset_text(dataset: Dataset) -> tuple[str, str]:
+    return _cited(dataset.about) if dataset.about else _text(module=_function(dataset.read).__module__)
+
+
 def _study_settings(study: Study) -> Iterator[Setting]:
     for key, value in study.base.items():
         yield Setting(key, "setting of every row", value, "")
@@ -214,7 +219,7 @@ KINDS: dict[str, Kind] = {
     "dataset": Kind(
         "the images that models are trained and tested on",
         DATASETS,
-        lambda dataset: _text(module=_function(dataset.read).__module__),
+        _dataset_text,
         lambda dataset: settings_in(DatasetSpec, "dataset."),
     ),
     "norm": Kind("how the size of a change is measured", NORMS, lambda norm: (norm.about, "")),
@@ -227,6 +232,11 @@ KINDS: dict[str, Kind] = {
         "what an answer is worth, for each kind of task",
         JUDGES,
         lambda judge: _text(module=_function(judge.predict).__module__),
+    ),
+    "format": Kind(
+        "how a report is written to a file",
+        FORMATS,
+        lambda known: _text(module=_function(known.render).__module__),
     ),
     "study": Kind(
         "a named question: what is compared, under which attacks",

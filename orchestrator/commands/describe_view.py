@@ -15,7 +15,7 @@ from orchestrator.terminal_style import plain_table
 from trainables.errors import InputError
 
 BEGIN, END = "<!-- reference -->", "<!-- /reference -->"
-REFERENCE = ("defense", "attack", "network", "measure", "dataset", "norm", "criterion", "judge")
+REFERENCE = ("defense", "attack", "network", "measure", "dataset", "norm", "criterion", "judge", "format")
 
 
 def description_view(kind: str | None, name: str | None) -> RenderableType:

@@ -16,15 +16,15 @@ def curves(summary: Summary) -> tuple[str, ...]:
 
 
 def area_of(summary: Summary, label: str, name: str) -> Estimate | None:
-    """Return trapezoid(accuracy, eps) / eps_max, from the clean accuracy on; None if no seed has a whole curve."""
+    """Return trapezoid(score, eps) / eps_max, from the clean score on; None if no seed has a whole curve."""
     columns = _curve(summary, name)
     eps = [column.eps for column in columns]
     found = []
     for seed in summary.plan.seeds:
         tallies = [summary.cells[label, column].tallies.get(seed) for column in columns]
-        accuracies = [tally.score for tally in tallies if tally]
-        if len(accuracies) == len(columns):
-            found.append(float(np.trapezoid(accuracies, eps)) / eps[-1])
+        scores = [tally.score for tally in tallies if tally]
+        if len(scores) == len(columns):
+            found.append(float(np.trapezoid(scores, eps)) / eps[-1])
     return estimated(found)
 
 

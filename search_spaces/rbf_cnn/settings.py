@@ -1,4 +1,4 @@
-"""What rbf_cnn's tables share: how each scale trains, the rows and the attacks."""
+"""The common settings of rbf_cnn's tables: training at each scale, the rows and the attacks."""
 
 from __future__ import annotations
 

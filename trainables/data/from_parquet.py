@@ -1,4 +1,4 @@
-"""Image tables in Parquet, in the layout of the Hugging Face hub; see `trainables.data.datasets`."""
+"""Image tables in a folder of Parquet files (`train*`, `test*`), in the layout of the Hugging Face hub."""
 
 from __future__ import annotations
 

@@ -18,6 +18,13 @@ TORCHVISION = {
     "cifar100": "CIFAR100",
     "svhn": "SVHN",
 }
+ABOUT = {
+    "mnist": "Handwritten digits: 70,000 grey images of 28x28, 10 classes, from torchvision (LeCun et al. 1998).",
+    "fashion_mnist": "Clothes: 70,000 grey images of 28x28, 10 classes, from torchvision (Xiao et al. 2017).",
+    "cifar10": "Animals and vehicles: 60,000 colour images of 32x32, 10 classes, from torchvision (Krizhevsky 2009).",
+    "cifar100": "Objects: 60,000 colour images of 32x32, 100 classes, from torchvision (Krizhevsky 2009).",
+    "svhn": "House numbers: 99,289 colour images of 32x32, 10 digits, from torchvision (Netzer et al. 2011).",
+}
 
 
 def from_torchvision(name: str, argument: str, *, folder: Path, download: bool) -> tuple[Images, Images]:

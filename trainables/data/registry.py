@@ -27,7 +27,8 @@ class Dataset:
 
     `argument` describes what the name takes behind a colon, such as "<folder>"; "" if it takes nothing. `resolve`
     turns an argument into its final form and the digest of its content, and raises InputError if it is wrong.
-    `image_size` is the side in pixels that images are resized to by default (None: as they are).
+    `image_size` is the side in pixels that images are resized to by default (None: as they are). `about` is a sentence
+    on the images (default: that of the docstring of the reader's module).
     """
 
     read: Reader
@@ -35,6 +36,7 @@ class Dataset:
     image_size: int | None = None
     argument: str = ""
     resolve: Callable[[str], tuple[str, str]] | None = None
+    about: str = ""
 
 
 DATASETS: Registry[Dataset] = Registry("dataset", "datasets", needs=names_of(Dataset))

@@ -1,4 +1,4 @@
-"""The CSV format: one row for each variant, column and eps, unrounded, with what it takes to trace it.
+"""The CSV format: one row for each variant, column and eps, unrounded, with its settings and fingerprints.
 
 Areas under the curves against eps, measures and training costs follow as columns of their own.
 """

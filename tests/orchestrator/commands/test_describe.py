@@ -39,6 +39,23 @@ def test_everything_says_what_it_is_and_what_its_settings_do(kind, name):
     assert kind == "study" or [s.key for s in found.settings if not s.description] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "what"),
+    [
+        ("format", "latex", "The LaTeX format: a report's tables, to be \\input into a paper."),
+        ("dataset", "svhn", "House numbers: 99,289 colour images of 32x32, 10 digits, from torchvision."),
+    ],
+)
+def test_a_format_and_a_dataset_are_described_in_a_sentence(kind, name, what):
+    assert describe(kind, name).what == what
+
+
+@pytest.mark.parametrize("kind", ["dataset", "network", "attack", "format"])
+def test_no_two_things_of_a_kind_have_one_description(kind):
+    found = [description.what for description in descriptions(kind)]
+    assert len(set(found)) == len(found)
+
+
 @pytest.mark.parametrize("kind", ["defense", "attack"])
 def test_what_has_a_paper_names_it(kind):
     assert {found.name for found in descriptions(kind) if not found.paper} == WITHOUT_A_PAPER & {*KINDS[kind].things}

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
+from trainables import networks
 from trainables.errors import InputError
 from trainables.networks.cnn3 import cnn3
 from trainables.networks.cnn4 import cnn4
@@ -78,6 +79,10 @@ def _global_rng():
 
 
 # --- the suite
+
+
+def test_the_table_of_these_tests_has_every_network():
+    assert {name: known.build for name, known in NETWORKS.items()} == networks.NETWORKS.added
 
 
 @every_network
