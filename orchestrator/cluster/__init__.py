@@ -1,4 +1,4 @@
-"""The cluster: what a trial reserves, the connection to Ray, checks before a sweep, and jobs that are sent.
+"""The cluster: the resources of a trial, the connection to Ray, checks before a sweep, and jobs that are sent.
 
 Ray is imported inside functions, so that importing this room is cheap.
 """

@@ -1,4 +1,4 @@
-"""How far a study is, and what has failed, grouped by cause."""
+"""The state of a study: its progress, and its failures by cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a search from its history in the store: the best trials, what mattered, and every trial."""
+"""The report of a search from its history in the store: the best trials, the importance of keys, and every trial."""
 
 from __future__ import annotations
 

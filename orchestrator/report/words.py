@@ -1,4 +1,4 @@
-"""The words and file names of a report that depend on what a score is called."""
+"""The words and file names of a report that depend on the judge's name for a score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search: points drawn from a study's ranges, run as a sweep's units, and what they were worth.
+"""A search: points drawn from a study's ranges, run as a sweep's units, and their values.
 
 `search` and `ledger` load Optuna, so they are not named here: import them by their own names.
 """

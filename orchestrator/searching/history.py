@@ -1,6 +1,6 @@
 """The trials of a search and their results, as the store keeps them: `searches/<name>.json`.
 
-The database that the search goes on from is Optuna's; this is what reports and runs of the best trials read.
+The database that the search goes on from is Optuna's; reports and runs of the best trials read this one.
 """
 
 from __future__ import annotations

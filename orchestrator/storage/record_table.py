@@ -1,4 +1,4 @@
-"""Records as a Parquet table: a row for each eps, with the outcome of every example and what was measured."""
+"""Records as a Parquet table: a row for each eps, with the outcome of every example and the measured values."""
 
 from __future__ import annotations
 

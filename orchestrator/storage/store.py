@@ -4,7 +4,7 @@ Layout under the root (each entry is one file, written aside and then renamed, s
 
     checkpoints/<training>.safetensors   weights; the file's metadata has spec, history and provenance
     states/<training>.safetensors        an unfinished training, to be resumed
-    records/<evaluation>.parquet         one row per eps, with the outcome of every example and what was measured
+    records/<evaluation>.parquet         one row per eps, with the outcome of every example and measured values
     crafted/<crafting>.safetensors       adversarial examples of a transfer source
     failures/<unit>.json                 why a unit failed for good
 

@@ -1,4 +1,4 @@
-"""Records to a Summary: what every cell of a study's table is made of, as counts; nothing is rounded here."""
+"""Records to a Summary: the counts behind every cell of a study's table; nothing is rounded here."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Summary:
         return labels_of_best({label: self.score(label, column) for label in self.labels})
 
     def numbers(self, measure: str) -> tuple[str, ...]:
-        """Return the names of what a measure found in any variant."""
+        """Return the names of the numbers that a measure found in any variant."""
         records = [r for (_, m), found in self.measurements.items() if m == measure for r in found.records.values()]
         return tuple(dict.fromkeys(name for record in records for name in record.numbers))
 

@@ -1,4 +1,4 @@
-"""The evidence for the verdict on gradient masking: what a row's records say, example by example."""
+"""The evidence for the verdict on gradient masking: a row's records, example by example."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Threat:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one row: the defense's views, its threats and what was measured of its gradients.
+    """The evidence on one row: the defense's views, its threats and its measured gradients.
 
     `vanishing`: seed -> whether each example's loss gradient vanishes, of those that are answered correctly.
     """

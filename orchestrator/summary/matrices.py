@@ -1,4 +1,4 @@
-"""Transfer matrices: how every row of a study fares on what every source crafted with one attack."""
+"""Transfer matrices: the score of every row of a study on the examples that every source crafted with one attack."""
 
 from __future__ import annotations
 

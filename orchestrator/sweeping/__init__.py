@@ -1,4 +1,4 @@
-"""A sweep: what the store lacks of a plan becomes units, which run as Ray's trials or in this process.
+"""A sweep: the part of a plan that the store lacks becomes units, which run as Ray's trials or in this process.
 
 `run_plan` is the way in; `remainder` finds the work that is left; a `Listener` receives the events.
 """

@@ -1,4 +1,4 @@
-"""Goal: what an attack is after."""
+"""Goal: the aim of an attack."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from trainables.attacks.spec import AttackSpec
 
 
 def nearest_by(search: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return the attack that runs `search(view, images, labels, *, spec, goal, noise)` on what the view gets right.
+    """Return the attack that runs `search(view, images, labels, *, spec, goal, noise)` on images that do not fool.
 
     An image that fools the view without a change is returned as it is: none is nearer. The nearest image that fools
     does not depend on eps, and a first one need not be the nearest: a search knows neither eps nor `stop_early`.

@@ -36,7 +36,7 @@ def dataset_of(name: str) -> tuple[Dataset, str]:
 
 
 def _shown(name: str) -> str:
-    """Write a dataset's name as a user writes it: with what goes behind its colon."""
+    """Write a dataset's name as a user writes it: with the argument behind its colon."""
     dataset = DATASETS.imported().get(name)
     return f"{name}:{dataset.argument}" if dataset and dataset.argument else name
 

@@ -1,4 +1,4 @@
-"""Outcome: what became of every example at one eps."""
+"""Outcome: the result of every example at one eps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of what is left under attack: accuracy (or what the judge calls it) against eps, and robust against clean."""
+"""Figures of scores under attack, by the judge's name for a score: against eps, and robust against clean."""
 
 from __future__ import annotations
 

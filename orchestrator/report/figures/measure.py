@@ -1,4 +1,4 @@
-"""Pictures of what a measure found as a matrix over pairs of classes (afd, Figure 3)."""
+"""Pictures of a measure's matrix over pairs of classes (afd, Figure 3)."""
 
 from __future__ import annotations
 

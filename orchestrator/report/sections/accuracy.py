@@ -1,4 +1,4 @@
-"""The headline and a section for each attack: accuracies, or what the judge calls them, and their differences."""
+"""The headline and a section for each attack: scores under the judge's name for them, and their differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section of what each factor does."""
+"""The section of effects, factor by factor."""
 
 from __future__ import annotations
 

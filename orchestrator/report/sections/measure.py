@@ -1,4 +1,4 @@
-"""The sections of what was measured besides attacks."""
+"""The sections of measures, which are no attacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections of what the papers print in the table that a study answers, from `reference/results.csv`.
+"""The sections of the papers' numbers in the table that a study answers, from `reference/results.csv`.
 
 The numbers are copied from the papers with their probable errors; a note beside a number says what is doubtful about
 it. That a number is listed does not mean that it was reproduced.
