@@ -21,7 +21,7 @@ class SpsaSpec(AttackSpec):
     """`pairs` of queries at x + delta v and x - delta v estimate the gradient of each of Adam's `steps`.
 
     delta, lr and the margin loss are the paper's (Sec. 5); steps and pairs are CleverHans's, the paper goes up to
-    4,096 pairs. It starts at a random point of the ball, as CleverHans does (default: `random_start`).
+    4,096 pairs. Like CleverHans, it starts at a random point of the ball (default: `random_start=True`).
     """
 
     name: Literal["spsa"] = "spsa"
