@@ -1,4 +1,4 @@
-"""What a defense is to the rest of the project."""
+"""The contract of a defense with the rest of the project."""
 
 from __future__ import annotations
 

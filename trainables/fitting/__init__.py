@@ -1,4 +1,4 @@
-"""What any defense can train with: the task, batches, descent of a loss, and adversarial examples."""
+"""Tools that any defense can train with: the task, batches, descent of a loss, and adversarial examples."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Afd:
         pass
 
     def train_epoch(self, batches: Batches) -> dict[str, float]:
-        """Train one epoch; `loss` is step 1's cross-entropy, and the two players' losses stand beside it."""
+        """Train one epoch; `loss` is step 1's cross-entropy, and the two players' losses are reported beside it."""
         lr = self.theta_phi.optimizer.param_groups[0]["lr"]
         losses = [torch.stack(self.play(images, labels, batches.generator)) for images, labels in batches]
         for descent in (self.theta_phi, self.psi, self.theta):
@@ -97,7 +97,7 @@ class Afd:
         """Take the three steps on a batch; return their losses."""
         attacked = perturbed(self.model, images, labels, self.config.adversarial, generator)
         classified = self.theta_phi.step(cross_entropy(self.model(images), labels))
-        # theta stands still until step 3, so one pass of x' serves steps 2 and 3 (and BatchNorm's statistics once).
+        # theta does not change until step 3, so one pass of x' serves steps 2 and 3 (and BatchNorm's statistics once).
         clean_features, attacked_features = self.embed(images, attacked)
         discriminated = self.discriminate(clean_features, attacked_features, labels)
         return [classified, discriminated, self.desensitize(attacked_features, labels)]

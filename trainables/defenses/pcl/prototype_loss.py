@@ -1,7 +1,7 @@
 """Losses over inner features: the Prototype Conformity Loss of Mustafa et al., TPAMI 2020, and its rivals of Sec. 4.
 
 Symbols: features f [B, D], labels y [B], k classes, prototypes (centres) w [k, D]. A loss that compares f with
-prototypes is given for every label at once, [B, k]: training reads the column of the true label, an attacker who
+prototypes is given for every label at once, [B, k]: training reads the column of the true label, an attacker that
 raises cross-entropy and this loss together may read any.
 """
 

@@ -38,6 +38,6 @@ class RbfMappingConfig(DefenseConfig):
     placement: tuple[Literal["conv", "head"], ...] = Field(
         ("conv", "head"),
         min_length=1,
-        description="where blocks stand: behind every conv block, before the softmax layer",
+        description="the places of the blocks: behind every conv block, before the softmax layer",
     )
     jitter: PositiveFloat = Field(1e-3, description="cholesky only")
