@@ -92,7 +92,7 @@ class Study(Frozen):
     measures: Mapping[str, SerializeAsAny[MeasureSpec]] = Field({}, description="column of the table -> measure")
     seeds: tuple[int, ...] = Field((0,), description="every row is trained once for each seed")
     costs: bool = Field(False, description="report what training cost: seconds an epoch, epochs, seconds in all")
-    examples: PositiveInt | None = Field(None, description="evaluate on the first n test examples; None: on all")
+    examples: PositiveInt | None = Field(None, description="evaluate on the first n test examples; null: on all")
     scales: Mapping[str, Mapping[str, Any]] = Field({}, description="settings that 'quick' and 'paper' lay over these")
 
     @field_validator("attacks", mode="before")

@@ -13,7 +13,7 @@ class InputError(ValueError):
 def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     """Return the error for a `name` that is not among the `known` ones, with the nearest of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return InputError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
 

@@ -46,8 +46,8 @@ class TrainingSpec(Frozen):
     network: Annotated[NetworkSpec, BeforeValidator(named)] = NetworkSpec()
     defense: SerializeAsAny[DefenseConfig]
     optimisation: OptimisationSpec = OptimisationSpec()
-    epochs: PositiveInt = 10
-    seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    epochs: PositiveInt = Field(10, description="passes over the training data")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of all randomness in training")
 
     @field_validator("defense", mode="before")
     @classmethod
@@ -107,7 +107,7 @@ class EvaluationSpec(Frozen):
     source: str | None = None
     source_inference: Mapping[str, Any] = Field({}, description="settings of the source at test time")
     split: Literal["test", "validation"] = "test"
-    examples: PositiveInt | None = Field(None, description="the first n of the split; None: all")
+    examples: PositiveInt | None = Field(None, description="the first n of the split; null: all")
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the attack's random starts, or the measure's draws")
 
     @field_validator("attack", mode="before")

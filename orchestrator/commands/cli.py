@@ -149,7 +149,7 @@ def submit(
 ) -> None:
     """Send a study and this code to a Ray cluster and follow the job; the exit code is the job's.
 
-    Ctrl-C ends the following; the job goes on.
+    Ctrl-C stops following the job but does not stop the job.
 
     [dim]robust-sweep submit quickstart --address http://head:8265 --root s3://bucket/prefix --gpus-per-trial 0.25[/]
     [dim]robust-sweep submit my_study.py:STUDY --address http://head:8265 --root /mnt/sweeps --shared[/]
@@ -215,7 +215,7 @@ def status(asked: StudyOptions, place: StoreOptions) -> None:
 def search(chosen: SearchOptions, asked: StudyOptions, where: SweepOptions, place: StoreOptions) -> None:
     """Search a study's space for the most accurate and most robust settings.
 
-    Running again goes on with the search; run best:NAME runs the study with the best settings.
+    Running again continues the search; run best:NAME runs the study with the best settings.
 
     [dim]robust-sweep search cross_paper --trials 40[/]
     [dim]robust-sweep search cross_paper --set defense=trades --objectives robust_accuracy:pgd_linf --pruner asha[/]
@@ -248,7 +248,7 @@ def report(
     *,
     place: StoreOptions,
 ) -> None:
-    """Write a study's report from the store alone. Its tables are printed too if all formats are written.
+    """Write a study's report from the store alone; with all formats (the default), print its tables too.
 
     [dim]robust-sweep report quickstart --format latex[/]
     """
@@ -284,7 +284,9 @@ def show(
 
 @app.command()
 def describe(
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="defense, attack, network, measure, ...")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help="defense, attack, training, ... (default: list them all).")
+    ] = None,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One thing of that kind.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     markdown: Annotated[

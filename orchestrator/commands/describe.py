@@ -5,28 +5,30 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from orchestrator.commands.setting_types import models_in, type_of
+from orchestrator.commands.setting_types import TEXT, models_in, type_of
+from orchestrator.planning.keys import SHORTHANDS
 from orchestrator.report import FORMATS
 from search_spaces import STUDIES
 from search_spaces.study import Study
 from trainables.attacks import ATTACKS, CRITERIA, NORMS
+from trainables.attacks.ascent import SteppedSpec
 from trainables.data import DATASETS, Dataset
 from trainables.data.spec import DatasetSpec
 from trainables.defenses import DEFENSES
-from trainables.errors import unknown
+from trainables.errors import InputError, unknown
 from trainables.judges import JUDGES
 from trainables.measures import MEASURES
 from trainables.networks import NETWORKS
 from trainables.networks.spec import NetworkSpec
-from trainables.specs import AttackSpec
+from trainables.specs import AttackSpec, TrainingSpec
 from trainables.values import Frozen
 
 CITATION = re.compile(r" ?\(([^()]*(?:\b(?:19|20)\d\d\b|\b(?:Figure|Table) )[^()]*)\)")
@@ -53,6 +55,7 @@ class Description:
     what: str
     paper: str
     settings: tuple[Setting, ...] = ()
+    views: tuple[str, ...] = ()  # of a defense: what an attacker may see
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,23 @@ class Kind:
     things: Mapping[str, Any]
     text_of: Callable[[Any], tuple[str, str]]  # what it is, and its paper
     settings_of: Callable[[Any], Iterator[Setting]] = lambda thing: iter(())
+    views_of: Callable[[Any], Iterable[str]] = lambda thing: ()
 
 
 def kind_named(kind: str) -> Kind:
     """Return a kind; raise InputError for an unknown one."""
-    if kind not in KINDS:
-        raise unknown("kind", kind, KINDS)
-    return KINDS[kind]
+    if kind in KINDS:
+        return KINDS[kind]
+    raise _named_without_kind(kind) or unknown("kind", kind, KINDS)
+
+
+def _named_without_kind(name: str) -> InputError | None:
+    """Return the error for a name that stands where its kind should, with the commands that describe it."""
+    kinds = [kind for kind, known in KINDS.items() if name in known.things]
+    if not kinds:
+        return None
+    what = " and ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
+    return InputError(f"{name} is {what}: {' or '.join(f'robust-sweep describe {kind} {name}' for kind in kinds)}")
 
 
 def describe(kind: str, name: str) -> Description:
@@ -82,7 +95,7 @@ def describe(kind: str, name: str) -> Description:
     if what.startswith(f"{name}: "):
         what = what.removeprefix(f"{name}: ")
         what = what[0].upper() + what[1:]
-    return Description(kind, name, what, paper, tuple(known.settings_of(thing)))
+    return Description(kind, name, what, paper, tuple(known.settings_of(thing)), tuple(known.views_of(thing)))
 
 
 def descriptions(kind: str) -> list[Description]:
@@ -181,14 +194,60 @@ def _defense_settings(defense: Any) -> Iterator[Setting]:
 
 def _attack_settings(attack: Any) -> Iterator[Setting]:
     """Yield an attack's settings; those that have no default and are not missed follow from the others."""
-    name = attack.Spec.model_fields["name"].default
+    prefix, name = "attack.<column>.", attack.Spec.model_fields["name"].default
     try:
         follow = attack.Spec.model_validate({"name": name, "eps": [0.1]}).model_fields_set - {"name", "eps"}
     except ValidationError:
         follow = set()
-    for setting in settings_in(attack.Spec, "attack.<column>."):
-        is_derived = setting.key.removeprefix("attack.<column>.") in follow
-        yield replace(setting, default=DERIVED, is_required=False) if is_derived else setting
+    for setting in settings_in(attack.Spec, prefix):
+        leaf = setting.key.removeprefix(prefix)
+        chosen = replace(setting, type=_sizes(attack.Spec)) if leaf == "eps" else _with_choices(setting, leaf)
+        travelled = replace(chosen, description=_with_travel(chosen.description, attack.Spec))
+        yield replace(travelled, default=DERIVED, is_required=False) if leaf in follow else travelled
+
+
+def _measure_settings(measure: Any) -> Iterator[Setting]:
+    prefix = "measure.<column>."
+    for setting in settings_in(measure.Spec, prefix):
+        yield _with_choices(setting, setting.key.removeprefix(prefix))
+
+
+def _with_choices(setting: Setting, leaf: str) -> Setting:
+    """Return a setting that takes a registered name with the names that there are."""
+    choices: dict[str, Iterable[str]] = {"norm": NORMS, "loss": CRITERIA}
+    if setting.type != TEXT:
+        return setting
+    if leaf == "view":
+        return replace(setting, type="a view of the defense: see `describe defense NAME`")
+    return replace(setting, type=" | ".join(choices[leaf])) if leaf in choices else setting
+
+
+def _sizes(spec: type[AttackSpec]) -> str:
+    """Return the type of `eps`: how large it may be depends on the norm."""
+    allowed = get_args(spec.model_fields["norm"].annotation) or tuple(NORMS.imported())
+    largest = {norm: NORMS[norm].largest for norm in allowed}
+    parts = [f"0 < number <= {most:g} for {norm}" for norm, most in largest.items() if most is not None]
+    if len(parts) < len(allowed):
+        parts.append("number > 0 for others" if parts else "number > 0")
+    return f"list of ({'; '.join(parts)})"
+
+
+def _with_travel(description: str, spec: type[AttackSpec]) -> str:
+    """Return a description with the distance, in eps, that all steps of the attack go together."""
+    return description.replace("`travel`", f"{spec.travel:g}") if issubclass(spec, SteppedSpec) else description
+
+
+def _dataset_settings(dataset: Any) -> Iterator[Setting]:
+    return (setting for setting in settings_in(DatasetSpec, "dataset.") if setting.key != "dataset.digest")
+
+
+def _training_settings(spec: type[TrainingSpec]) -> Iterator[Setting]:
+    """Yield what every training has beside its dataset, network and defense, which are kinds of their own."""
+    for setting in settings_in(spec, ""):
+        if setting.key == "seed":
+            yield replace(setting, description=f"{setting.description}; given by --seeds, not by --set")
+        elif setting.key.partition(".")[0] not in SHORTHANDS:
+            yield setting
 
 
 KINDS: dict[str, Kind] = {
@@ -197,12 +256,19 @@ KINDS: dict[str, Kind] = {
         DEFENSES,
         lambda defense: _configured(defense, defense.Config),
         _defense_settings,
+        lambda defense: sorted(defense.views),
     ),
     "attack": Kind(
         "how images are changed so that a model fails on them",
         ATTACKS,
         lambda attack: _configured(attack, attack.Spec),
         _attack_settings,
+    ),
+    "training": Kind(
+        "how long a model is trained, and how its weights are fitted",
+        {"training": TrainingSpec},
+        lambda spec: ("What every training has, whatever its defense, network and dataset.", ""),
+        _training_settings,
     ),
     "network": Kind(
         "the network that a defense trains",
@@ -211,16 +277,16 @@ KINDS: dict[str, Kind] = {
         lambda network: settings_in(NetworkSpec, "network."),
     ),
     "measure": Kind(
-        "what else a model is asked, beside its answers",
+        "what is measured of a model besides its accuracy",
         MEASURES,
         lambda measure: _configured(measure, measure.Spec),
-        lambda measure: settings_in(measure.Spec, "measure.<column>."),
+        _measure_settings,
     ),
     "dataset": Kind(
         "the images that models are trained and tested on",
         DATASETS,
         _dataset_text,
-        lambda dataset: settings_in(DatasetSpec, "dataset."),
+        _dataset_settings,
     ),
     "norm": Kind("how the size of a change is measured", NORMS, lambda norm: (norm.about, "")),
     "criterion": Kind(
@@ -229,7 +295,7 @@ KINDS: dict[str, Kind] = {
         lambda criterion: _cited(_without_verb(criterion.loss)),
     ),
     "judge": Kind(
-        "what an answer is worth, for each kind of task",
+        "how a model's answers are scored, for each kind of task",
         JUDGES,
         lambda judge: _text(module=_function(judge.predict).__module__),
     ),

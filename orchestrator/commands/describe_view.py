@@ -15,13 +15,15 @@ from orchestrator.terminal_style import plain_table
 from trainables.errors import InputError
 
 BEGIN, END = "<!-- reference -->", "<!-- /reference -->"
-REFERENCE = ("defense", "attack", "network", "measure", "dataset", "norm", "criterion", "judge", "format")
+REFERENCE = ("defense", "attack", "training", "network", "measure", "dataset", "norm", "criterion", "judge", "format")
 
 
 def description_view(kind: str | None, name: str | None) -> RenderableType:
     """Show all kinds, the things of one kind, or one thing."""
     if kind is None:
         return _kinds()
+    if name is None and [*kind_named(kind).things] == [kind]:
+        name = kind  # the only thing of its kind
     return _things(descriptions(kind)) if name is None else _thing(describe(kind, name))
 
 
@@ -50,7 +52,7 @@ def default_of(setting: Setting) -> str:
         return "required"
     match setting.default:
         case None:
-            return "none"
+            return "null"
         case float(number):
             return f"{number:g}"
         case str(text) if text:
@@ -74,8 +76,10 @@ def _things(found: Sequence[Description]) -> Table:
 
 
 def _thing(found: Description) -> RenderableType:
-    parts: list[RenderableType] = [Text(f"{found.kind} {found.name}", style="bold"), Text(found.what)]
+    title = found.name if found.name == found.kind else f"{found.kind} {found.name}"
+    parts: list[RenderableType] = [Text(title, style="bold"), Text(found.what)]
     parts += [Text(f"paper: {found.paper}")] if found.paper else []
+    parts += [Text(f"views: {', '.join(found.views)}")] if found.views else []
     return Group(*parts, Text(), _settings(found.settings) if found.settings else Text("It has no settings."))
 
 
@@ -101,8 +105,12 @@ def _section(kind: str) -> str:
         return "\n".join(lines)
     for thing in found:
         if thing.settings:
-            lines += ["", f"**`{thing.name}`**", "", *_rows(thing.settings)]
+            lines += ["", f"**`{thing.name}`**{_views(thing)}", "", *_rows(thing.settings)]
     return "\n".join(lines)
+
+
+def _views(thing: Description) -> str:
+    return f" (views: {', '.join(f'`{view}`' for view in thing.views)})" if thing.views else ""
 
 
 def _rows(settings: Sequence[Setting]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A setting's type in words: `integer > 0`, `0 <= number < 1`, `code | paper`, `number > 0 or none`."""
+"""A setting's type in words: `integer > 0`, `0 <= number < 1`, `code | paper`, `number > 0 or null`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from trainables.values import Frozen
 
-PLAIN = {int: "integer", float: "number", str: "text", bool: "true | false", type(None): "none", Any: "any value"}
+TEXT = "text"
+PLAIN = {int: "integer", float: "number", str: TEXT, bool: "true | false", type(None): "null", Any: "any value"}
 ABOVE = (("gt", "<"), ("ge", "<="))
 BELOW = (("lt", "<"), ("le", "<="))
 
@@ -52,7 +53,11 @@ def _bounded(name: str, constraints: Iterable[Any]) -> str:
     low = [(getattr(c, key), sign) for c in found for key, sign in ABOVE if getattr(c, key, None) is not None]
     high = [(getattr(c, key), sign) for c in found for key, sign in BELOW if getattr(c, key, None) is not None]
     if low and high:
-        return f"{low[0][0]:g} {low[0][1]} {name} {high[0][1]} {high[0][0]:g}"
+        return f"{_number(low[0][0])} {low[0][1]} {name} {high[0][1]} {_number(high[0][0])}"
     if low:
-        return f"{name} {low[0][1].replace('<', '>')} {low[0][0]:g}"
-    return f"{name} {high[0][1]} {high[0][0]:g}" if high else name
+        return f"{name} {low[0][1].replace('<', '>')} {_number(low[0][0])}"
+    return f"{name} {high[0][1]} {_number(high[0][0])}" if high else name
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -23,10 +23,10 @@ class SteppedSpec(AttackSpec):
 
     steps: PositiveInt = Field(10, description="number of steps")
     step_size: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="length of a step, on the scale of eps; none: from `relative_step`"
+        None, description="length of a step, on the scale of eps; null: from `relative_step`"
     )
     relative_step: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="length of a step as a share of eps; none: the attack's own"
+        None, description="length of a step as a share of eps; null: `travel` / steps"
     )
     travel: ClassVar[float] = 1.0
 

@@ -1,4 +1,4 @@
-"""AutoAttack (Croce and Hein, ICML 2020; for L1 their "Mind the box", ICML 2021), whose attacks are pyautoattack's.
+"""AutoAttack (Croce and Hein, ICML 2020; for L1 their "Mind the box", ICML 2021), built on pyautoattack's attacks.
 
 The way through them is ours, so that an outcome does not depend on the batch: a start is the example's own noise,
 and what Square draws is the same for every example. Each attack meets only what those before it left, and what it

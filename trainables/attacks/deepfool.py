@@ -28,7 +28,7 @@ class DeepFoolSpec(AttackSpec):
         0.02, description="how far behind the boundary the last point is, relative to the way there"
     )
     candidates: Annotated[int, Field(ge=2)] | None = Field(
-        10, description="as many classes, the likeliest at first with the label, are looked at; None: all"
+        10, description="as many classes, the likeliest at first with the label, are looked at; null: all"
     )
 
 

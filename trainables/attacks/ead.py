@@ -1,4 +1,4 @@
-"""EAD, the elastic-net attack in L1 (Chen et al., AAAI 2018), as foolbox has it."""
+"""EAD, the elastic-net attack in L1 (Chen et al., AAAI 2018), as implemented in foolbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MIM: BIM along an accumulated gradient, so that it does not follow every turn (Dong et al. 2018, MI-FGSM)."""
+"""MIM: BIM along an accumulated gradient, which smooths its direction (Dong et al. 2018, MI-FGSM)."""
 
 from __future__ import annotations
 

@@ -16,10 +16,12 @@ from trainables.values import Frozen
 class DatasetSpec(Frozen):
     """Which images, how they are split and at what size; see `trainables.data.datasets` for the names."""
 
-    name: str = Field("digits", description="digits, a torchvision name or parquet:<folder>")
+    name: str = Field("digits", description="digits, the name of a torchvision dataset, or parquet:<folder>")
     digest: str = Field("", description="hash of a parquet folder's files, filled in by the planner")
-    image_size: PositiveInt | None = Field(None, description="resize to this many pixels a side")
-    train_examples: PositiveInt | None = Field(None, description="use the first n after the split; None: all")
+    image_size: PositiveInt | None = Field(
+        None, description="resize to this many pixels a side; null: the dataset's default"
+    )
+    train_examples: PositiveInt | None = Field(None, description="use the first n after the split; null: all")
     validation_fraction: float = Field(0.1, gt=0, lt=1, description="share of the training data held out")
 
     @property

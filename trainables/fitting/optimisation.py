@@ -32,7 +32,9 @@ class OptimisationSpec(Frozen):
         (), description="random changes of each training image, in this order"
     )
     patience: PositiveInt | None = Field(
-        None, description="stop after this many epochs without a better validation accuracy; the last weights stay"
+        None,
+        description="stop after this many epochs without a better validation accuracy and keep the last weights; "
+        "null: never",
     )
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ class ClusteringSpec(MeasureSpec):
     """KMeans on the embeddings of all examples; the paper has 10 clusters for 10 classes."""
 
     name: Literal["clustering"] = "clustering"
-    clusters: int | None = Field(None, ge=2, description="None: as many as the labels have classes")
+    clusters: int | None = Field(None, ge=2, description="null: as many as the labels have classes")
 
 
 def cluster_scores(

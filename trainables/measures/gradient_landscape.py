@@ -1,4 +1,4 @@
-"""How steep the way from each class to each other is (afd, Figure 3)."""
+"""How steeply the loss changes from each class towards each other class (afd, Figure 3)."""
 
 from __future__ import annotations
 

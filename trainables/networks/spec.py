@@ -15,5 +15,5 @@ class NetworkSpec(Frozen):
 
     name: str = "cnn3"
     width: PositiveInt | None = Field(
-        None, description="filters of the first layer; the others scale with it; none: the network's own"
+        None, description="filters of the first layer; the others scale with it; null: the network's own"
     )

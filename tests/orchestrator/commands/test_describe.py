@@ -11,6 +11,8 @@ from orchestrator.commands import describe_view
 from orchestrator.commands.cli import app
 from orchestrator.commands.describe import DERIVED, KINDS, describe, descriptions
 from orchestrator.planning.plan import expand
+from orchestrator.planning.wording import parse_assignments
+from search_spaces import STUDIES
 from search_spaces.study import Study
 from trainables.attacks import ATTACKS
 from trainables.defenses import DEFENSES
@@ -90,9 +92,22 @@ def test_a_paper_is_that_of_the_docstring(kind, name, paper):
         ("defense", "feature_squeezing", "defense.squeezer.name", "none | bit_depth | median | gaussian", "median"),
         ("attack", "pgd", "attack.<column>.steps", "integer > 0", 40),
         ("attack", "autoattack", "attack.<column>.restarts", "integer > 0", DERIVED),
-        ("network", "cnn3", "network.width", "integer > 0 or none", None),
+        ("attack", "pgd", "attack.<column>.norm", "linf | l2 | l1", "linf"),
+        ("attack", "pgd", "attack.<column>.loss", "cross_entropy | margin | dlr | joint", "cross_entropy"),
+        ("attack", "pgd", "attack.<column>.view", "a view of the defense: see `describe defense NAME`", "default"),
+        ("attack", "mim", "attack.<column>.norm", "linf | l2", "linf"),
+        (
+            "measure",
+            "clustering",
+            "measure.<column>.view",
+            "a view of the defense: see `describe defense NAME`",
+            "default",
+        ),
+        ("training", "training", "epochs", "integer > 0", 10),
+        ("training", "training", "optimisation.optimizer", "adam | sgd", "adam"),
+        ("network", "cnn3", "network.width", "integer > 0 or null", None),
         ("dataset", "digits", "dataset.validation_fraction", "0 < number < 1", 0.1),
-        ("measure", "clustering", "measure.<column>.clusters", "integer >= 2 or none", None),
+        ("measure", "clustering", "measure.<column>.clusters", "integer >= 2 or null", None),
     ],
 )
 def test_a_setting_has_its_key_type_and_default(kind, name, key, type_, default):
@@ -102,6 +117,45 @@ def test_a_setting_has_its_key_type_and_default(kind, name, key, type_, default)
 
 def test_eps_is_required_of_every_attack():
     assert all(settings_of("attack", name)["attack.<column>.eps"].is_required for name in ATTACKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "type_"),
+    [
+        ("pgd", "list of (0 < number <= 1 for linf; number > 0 for others)"),
+        ("daa", "list of (0 < number <= 1 for linf)"),
+        ("cw", "list of (number > 0)"),
+    ],
+)
+def test_how_large_eps_may_be_depends_on_the_norm(name, type_):
+    assert settings_of("attack", name)["attack.<column>.eps"].type == type_
+
+
+@pytest.mark.parametrize(("name", "share"), [("pgd", "2.5"), ("bim", "1")])
+def test_a_relative_step_says_its_default(name, share):
+    description = settings_of("attack", name)["attack.<column>.relative_step"].description
+    assert description.endswith(f"null: {share} / steps")
+
+
+def test_null_is_written_as_set_takes_it():
+    output = invoke("defense", "rbf_mapping")
+    assert "number > 0 or null" in output
+    assert "null: 1 / median(D)" in output
+    texts = [s.type + s.description for kind, name in EVERYTHING for s in describe(kind, name).settings]
+    assert [text for text in texts if "None" in text or "none: " in text or "or none" in text] == []
+    assert expand(STUDIES["quickstart"], overrides=parse_assignments(["defense.beta_init=null"]))
+
+
+def test_what_cannot_be_set_is_no_setting():
+    assert "dataset.digest" not in settings_of("dataset", "digits")
+
+
+def test_a_defense_names_its_views():
+    assert "views: default, joint_loss" in invoke("defense", "pcl")
+
+
+def test_training_is_described_without_a_name():
+    assert invoke("training") == invoke("training", "training")
 
 
 @pytest.mark.parametrize("name", DEFENSES)
@@ -152,6 +206,9 @@ def test_json_holds_the_same_as_data():
     [
         (("defens",), "unknown kind 'defens'. Did you mean 'defense'? Known: attack, "),
         (("defense", "rbf_maping"), "unknown defense 'rbf_maping'. Did you mean 'rbf_mapping'? Known: "),
+        (("nope",), "unknown kind 'nope'. Did you mean 'norm'? Known: attack, "),
+        (("pcl",), "pcl is a defense: robust-sweep describe defense pcl"),
+        (("pgd",), "pgd is an attack: robust-sweep describe attack pgd"),
         (("study", "quickstrat"), "unknown study 'quickstrat'. Did you mean 'quickstart'?"),
     ],
 )

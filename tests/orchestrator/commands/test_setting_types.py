@@ -17,6 +17,7 @@ class Types(Frozen):
     above: PositiveInt = 1
     share: float = Field(0.5, ge=0, lt=1)
     least: Annotated[int, Field(ge=2)] = 2
+    seed: int = Field(0, ge=0, le=2147483647)
     most: float = Field(0.1, le=3)
     maybe: Annotated[float, Field(gt=0)] | None = None
     switch: bool = False
@@ -37,8 +38,9 @@ EXPECTED = {
     "above": "integer > 0",
     "share": "0 <= number < 1",
     "least": "integer >= 2",
+    "seed": "0 <= integer <= 2147483647",
     "most": "number <= 3",
-    "maybe": "number > 0 or none",
+    "maybe": "number > 0 or null",
     "switch": "true | false",
     "choice": "factor | identity",
     "power": "1 | 2",
@@ -48,7 +50,7 @@ EXPECTED = {
     "places": "list of (conv | head)",
     "widths": "mapping from text to integer > 0",
     "inner": "settings",
-    "perhaps": "settings or none",
+    "perhaps": "settings or null",
     "anything": "any value",
 }
 

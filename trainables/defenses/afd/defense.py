@@ -44,12 +44,12 @@ class AfdConfig(DefenseConfig):
     gan_loss: Literal["softplus", "wgan", "hinge"] = Field("softplus", description="paper: softplus; code: wgan")
     relative_encoder_lr: PositiveFloat | None = Field(
         None,
-        description="LR_E / LR_EDc, step 3; None: 5 with sgd (paper: .5 / .1), .5 with adam (ours: its steps are as "
+        description="LR_E / LR_EDc, step 3; null: 5 with sgd (paper: .5 / .1), .5 with adam (ours: its steps are as "
         "long for the small gradients of step 3 as for those of step 1, and 5 collapses the features)",
     )
     relative_discriminator_lr: PositiveFloat = Field(1.0, description="LR_Da / LR_EDc, step 2 (paper: .1 / .1)")
     hidden: PositiveInt | None = Field(
-        None, description="width of Da; None: of the embedding, as in the paper (200 and 512)"
+        None, description="width of Da; null: of the embedding, as in the paper (200 and 512)"
     )
     joint_batchnorm: bool = Field(
         False,

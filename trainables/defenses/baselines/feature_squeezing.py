@@ -46,7 +46,7 @@ class FeatureSqueezingConfig(DefenseConfig):
 class FeatureSqueezingInference(Frozen):
     """The squeezer to predict through in place of the config's (None): it needs no other training."""
 
-    squeezer: Squeezer | None = Field(None, description="the squeezer to predict through; none: the one of training")
+    squeezer: Squeezer | None = Field(None, description="the squeezer to predict through; null: the one of training")
 
 
 class Squeezed(nn.Module):

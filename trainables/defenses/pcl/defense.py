@@ -65,7 +65,7 @@ class PclConfig(DefenseConfig):
         "features of a small network to one point; ours: .01 (loss=paper with its cap stands 1)",
     )
     layers: tuple[str, ...] | None = Field(
-        None, description="stages of the network; None: the last three that have parameters (Table 1)"
+        None, description="stages of the network; null: the last three that have parameters (Table 1)"
     )
     branch_dims: Mapping[str, PositiveInt] = Field(
         {},
@@ -73,7 +73,7 @@ class PclConfig(DefenseConfig):
         "paper, ResNet-110: {layer3: 512} (Table 1)",
     )
     warmup_epochs: NonNegativeInt | None = Field(
-        None, description="T', cross-entropy alone; None: a seventh of the epochs (paper, F/MNIST: 50 of 350)"
+        None, description="T', cross-entropy alone; null: a seventh of the epochs (paper, F/MNIST: 50 of 350)"
     )
     follow_in_warmup: bool = Field(
         True, description="prototypes follow the warm-up's features (ours); code: they start the joint stage at N(0, I)"
@@ -82,7 +82,7 @@ class PclConfig(DefenseConfig):
     push_weight: NonNegativeFloat = Field(1e-4, description="loss=code only (code)")
     center_lr: PositiveFloat = Field(0.5, description="of the pulling, the paper's and center loss's centres (code)")
     push_lr: PositiveFloat | None = Field(
-        None, description="of the pushing centres; None: 1e-4, or 1e-5 with adversarial training (code)"
+        None, description="of the pushing centres; null: 1e-4, or 1e-5 with adversarial training (code)"
     )
     cap: PositiveFloat = Field(1.0, description="loss=paper only: largest norm of features and centres (ours)")
     margin: PositiveFloat = Field(1.0, description="contrastive and triplet only (ours)")

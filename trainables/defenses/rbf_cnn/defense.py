@@ -64,7 +64,7 @@ class RbfCnnConfig(DefenseConfig):
         125 * math.log(2), description="nats; the authors' code: 125 in base 2; the paper gives only the test's"
     )
     smoothing: float = Field(0.1, ge=0, le=0.5, description="share of each label that goes to the other classes")
-    plus: PlusConfig | None = Field(None, description="None: rCNN")
+    plus: PlusConfig | None = Field(None, description="null: rCNN")
 
 
 class RbfCnnInference(Frozen):

@@ -32,7 +32,7 @@ class EmConfig(Frozen):
 
     m_steps: PositiveInt = Field(500, description="M-steps in all")
     creation_m_steps: PositiveInt | None = Field(
-        250, description="new filters only in these first M-steps; None: until alpha reaches 0"
+        250, description="new filters only in these first M-steps; null: until alpha reaches 0"
     )
     batch_size: PositiveInt = Field(50, description="images whose patches are read at a time")
     batches_per_m_step: PositiveInt = Field(15, description="batches of images for each M-step")

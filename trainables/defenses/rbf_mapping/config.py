@@ -23,15 +23,17 @@ class RbfMappingConfig(DefenseConfig):
 
     name: Literal["rbf_mapping"] = "rbf_mapping"
     psi: Literal["factor", "cholesky", "identity", "per_channel_code"] = Field(
-        "factor", description="how Psi, the shape of the basis functions, is learned; see the class"
+        "factor",
+        description="how Psi, the shape of the basis functions, is learned. factor: Psi^-1 = A A^T. "
+        "cholesky: Psi = A A^T + jitter I. identity: not at all. per_channel_code: the layer of the authors' code",
     )
     learn_beta: bool = Field(True, description="whether the widths beta are trained")
     beta_init: PositiveFloat | None = Field(
-        None, description="None: 1 / median(D) on the first batch; the authors' code: 2.0, which underflows for K >= 64"
+        None, description="null: 1 / median(D) on the first batch; the authors' code: 2.0, which underflows for K >= 64"
     )
-    centers: PositiveInt | None = Field(None, description="P; None: as many as channels (authors' code)")
-    outputs: PositiveInt | None = Field(None, description="O; None: as many as channels (authors' code)")
-    rank: PositiveInt | None = Field(None, description="r, columns of A; None: P; factor and cholesky only")
+    centers: PositiveInt | None = Field(None, description="P; null: as many as channels (authors' code)")
+    outputs: PositiveInt | None = Field(None, description="O; null: as many as channels (authors' code)")
+    rank: PositiveInt | None = Field(None, description="r, columns of A; null: P; factor and cholesky only")
     distance_power: Literal[1, 2] = Field(
         2, description="1 takes the square root of the quadratic form, as the code does; paper: 2"
     )

@@ -52,7 +52,7 @@ class WnllConfig(DefenseConfig):
     kernel: Literal["code", "gaussian"] = Field("code", description="quartic over neighbours; paper: dense Gaussian")
     neighbors: int = Field(15, ge=2, description="code only; a point is its own first neighbour; the code also has 60")
     scale_neighbor: int = Field(8, ge=2, description="k', code only: the neighbour whose distance is the width; or 30")
-    sigma: PositiveFloat | None = Field(None, description="gaussian only; None (ours): the template's median spacing")
+    sigma: PositiveFloat | None = Field(None, description="gaussian only; null (ours): the template's median spacing")
     solver: Literal["cholesky", "cg"] = Field("cholesky", description="ours; authors: BiCGSTAB, once a class")
     tie: float = Field(1e-5, gt=0, lt=1, description="ours: share of a query's degree that ties it to a uniform label")
     template: PositiveInt = Field(500, description="training images, class-balanced; at most half of them (ours)")
@@ -85,8 +85,8 @@ class WnllInference(Frozen):
     """
 
     activation: Literal["wnll", "linear"] = Field("wnll", description="linear: the head of the linear stages")
-    transductive: bool = Field(True, description="False: each query alone with the template")
-    tvm: TvmConfig | None = Field(None, description="total variation minimisation of the queries; none: as they are")
+    transductive: bool = Field(True, description="false: each query alone with the template")
+    tvm: TvmConfig | None = Field(None, description="total variation minimisation of the queries; null: as they are")
 
 
 class WnllModel(nn.Module):
