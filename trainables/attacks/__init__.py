@@ -5,7 +5,8 @@ from __future__ import annotations
 from trainables.attacks.autoattack import AutoAttackSpec, autoattack
 from trainables.attacks.bim import BimSpec, IfgsmSpec, bim
 from trainables.attacks.boundary import BoundarySpec, boundary
-from trainables.attacks.criteria import CRITERIA, Criterion
+from trainables.attacks.criteria import CRITERIA
+from trainables.attacks.criterion import Criterion
 from trainables.attacks.cw import CwSpec, cw
 from trainables.attacks.daa import DaaSpec, daa
 from trainables.attacks.ddn import DdnSpec, ddn
@@ -15,7 +16,8 @@ from trainables.attacks.fgsm import FgsmSpec, fgsm
 from trainables.attacks.gaussian_noise import GaussianNoiseSpec, gaussian_noise
 from trainables.attacks.goal import Goal
 from trainables.attacks.mim import MimSpec, mim
-from trainables.attacks.norms import NORMS, Norm
+from trainables.attacks.norm import Norm
+from trainables.attacks.norms import NORMS
 from trainables.attacks.pgd import PgdSpec, pgd
 from trainables.attacks.registry import ATTACKS, Attack, Family, attack_spec
 from trainables.attacks.spec import AttackSpec

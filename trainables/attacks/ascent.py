@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
-from trainables.attacks.norms import NORMS, Norm, unit
+from trainables.attacks.norm import Norm, unit
+from trainables.attacks.norms import NORMS
 from trainables.attacks.spec import AttackSpec
 
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from trainables.attacks.ascent import SteppedSpec, ascend
 from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
-from trainables.attacks.norms import NORMS, unit
+from trainables.attacks.norm import unit
+from trainables.attacks.norms import NORMS
 
 # L1 as the papers ran it (Foolbox): along the whole gradient divided by its L1 norm, which is not the steepest
 # direction; a weak attack. `pgd` is the stronger one in L1.

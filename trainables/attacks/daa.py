@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables.attacks.ascent import SteppedSpec, dismiss
 from trainables.attacks.goal import Goal
 from trainables.attacks.noise import Noise
-from trainables.attacks.norms import TINY
+from trainables.attacks.norm import TINY
 
 
 class DaaSpec(SteppedSpec):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from trainables.attacks.goal import Goal
 from trainables.attacks.nearest import nearest_by
 from trainables.attacks.noise import Noise
-from trainables.attacks.norms import NORMS, TINY
+from trainables.attacks.norm import TINY
+from trainables.attacks.norms import NORMS
 from trainables.attacks.spec import AttackSpec
 
 BEYOND = 1e-4  # a step's length past the boundary of the linear model, as in the authors' code

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainables.attacks.criteria import Criterion
+from trainables.attacks.criterion import Criterion
 from trainables.judges import Judge
 
 

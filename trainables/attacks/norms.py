@@ -1,50 +1,13 @@
-"""A norm, as far as an attack needs it: sizes, steepest-ascent directions, projections and random starts."""
+"""The norms by name. Adding one is a file and a line at the end of this one."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from trainables.registry import Registry, names_of
+from trainables.attacks.norm import NORMS, TINY, Norm, per_image, unit
 
-TINY = 1e-12
 SPARSITY = 0.01  # share of the pixels that a step in L1 moves
-
-
-@dataclass(frozen=True)
-class Norm:
-    """Functions over perturbations [B, ...]; every example is treated by itself.
-
-    size: [B]. steepest: the direction of norm 1 that raises a linear loss the most, 0 where the gradient is 0.
-    project: to the nearest point of the ball of radius eps. start: from noise uniform in [-1, 1] to a point in the
-    unit ball. A caller may overwrite the tensors that steepest and project return; project may return its argument.
-
-    sparse: steepest moves few pixels, so it is not to be shown those that cannot move. largest: the size beyond which
-    a perturbation of images in [0, 1] cannot grow, where it is the same for all of them. about: the size, in
-    words.
-    """
-
-    size: Callable[[Tensor], Tensor]
-    steepest: Callable[[Tensor], Tensor]
-    project: Callable[[Tensor, float], Tensor]
-    start: Callable[[Tensor], Tensor]
-    sparse: bool = False
-    largest: float | None = None
-    about: str = ""
-
-
-def _spread(per_example: Tensor, like: Tensor) -> Tensor:
-    return per_example.reshape(-1, *[1] * (like.dim() - 1))
-
-
-def unit(gradient: Tensor, size: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the gradient divided by its size, 0 where it is 0."""
-    # By its largest entry first: the square of a small gradient underflows in float32.
-    scaled = gradient / _spread(gradient.flatten(1).abs().amax(1).clamp_min(torch.finfo().tiny), gradient)
-    return scaled.div_(_spread(size(scaled).clamp_min(TINY), scaled))
 
 
 def _l2_size(delta: Tensor) -> Tensor:
@@ -52,7 +15,7 @@ def _l2_size(delta: Tensor) -> Tensor:
 
 
 def _l2_project(delta: Tensor, eps: float) -> Tensor:
-    return delta * _spread((eps / _l2_size(delta).clamp_min(TINY)).clamp_max(1.0), delta)
+    return delta * per_image((eps / _l2_size(delta).clamp_min(TINY)).clamp_max(1.0), delta)
 
 
 def _l2_start(noise: Tensor) -> Tensor:
@@ -60,7 +23,7 @@ def _l2_start(noise: Tensor) -> Tensor:
     normal = torch.erfinv(noise.clamp(-1 + 1e-6, 1 - 1e-6))
     dimension = noise[0].numel()
     radius = (1024 * noise.flatten(1)[:, 0]).remainder(1) ** (1 / dimension)
-    return unit(normal, _l2_size) * _spread(radius, noise)
+    return unit(normal, _l2_size) * per_image(radius, noise)
 
 
 def _l1_size(delta: Tensor) -> Tensor:
@@ -74,8 +37,8 @@ def _l1_steepest(gradient: Tensor) -> Tensor:
     """
     size = gradient.flatten(1).abs()
     least = size.topk(max(1, round(SPARSITY * size.shape[1])), dim=1).values[:, -1]
-    direction = torch.where(gradient.abs() >= _spread(least, gradient), gradient.sign(), 0)
-    return direction.div_(_spread(_l1_size(direction).clamp_min(1), direction))
+    direction = torch.where(gradient.abs() >= per_image(least, gradient), gradient.sign(), 0)
+    return direction.div_(per_image(_l1_size(direction).clamp_min(1), direction))
 
 
 def _l1_project(delta: Tensor, eps: float) -> Tensor:
@@ -92,17 +55,16 @@ def _l1_project(delta: Tensor, eps: float) -> Tensor:
         above = kept & (less > theta)
         dropped, kept = not torch.equal(above, kept), above
     shrunk = delta.sign() * (less - theta).clamp_min(0).reshape(delta.shape)
-    return torch.where(_spread(size.sum(1) <= eps, delta), delta, shrunk)
+    return torch.where(per_image(size.sum(1) <= eps, delta), delta, shrunk)
 
 
 def _l1_start(noise: Tensor) -> Tensor:
     """Uniform in the unit ball: d exponentials with signs, divided by the sum of them and of one more."""
     exponential = -torch.log1p(-noise.abs().clamp_max(1 - 1e-6))
     more = -torch.log1p(-(1024 * noise.flatten(1)[:, 0]).remainder(1).clamp_max(1 - 1e-6))
-    return noise.sign() * exponential / _spread((_l1_size(exponential) + more).clamp_min(TINY), noise)
+    return noise.sign() * exponential / per_image((_l1_size(exponential) + more).clamp_min(TINY), noise)
 
 
-NORMS: Registry[Norm] = Registry("norm", "norms", needs=names_of(Norm))
 NORMS.add_all(
     linf=Norm(
         size=lambda delta: delta.flatten(1).abs().amax(1),
@@ -128,3 +90,5 @@ NORMS.add_all(
         about="the sum of the changes of all pixels, without their signs",
     ),
 )
+
+__all__ = ["NORMS", "Norm"]

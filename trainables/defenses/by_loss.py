@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.attacks.criteria import CLASSES
+from trainables.attacks.criterion import CLASSES
 from trainables.defenses.contract import Defense, DefenseConfig, NoInference, require_view
 from trainables.defenses.fit import Fit, network_of
 from trainables.fitting.batches import Batches

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor, nn
 
+from trainables.errors import InputError
 from trainables.judges import Judge
 from trainables.measures.activation_units import ActivationUnitsSpec, active_units
 from trainables.measures.certification import CertificationSpec, certify
@@ -28,7 +30,11 @@ MEASURES.add_all(
 def measured(view: nn.Module, images: Tensor, labels: Tensor, *, spec: MeasureSpec, judge: Judge, seed: int) -> Values:
     """Measure a view on uint8 images [N, C, H, W] with labels [N, ...]; return what `spec`'s measure finds, by name."""
     with held(view):
-        return MEASURES[spec.name].of(view, images, labels, spec=spec, judge=judge, seed=seed)
+        values = MEASURES[spec.name].of(view, images, labels, spec=spec, judge=judge, seed=seed)
+    for name, value in values.items():
+        if not isinstance(value, np.ndarray | np.generic):
+            raise InputError(f"measure {spec.name}: {name} must be a numpy array, got {type(value).__name__}")
+    return values
 
 
 __all__ = ["MEASURES", "Measure", "MeasureSpec", "Values", "measure_spec", "measured"]

@@ -12,7 +12,8 @@ import torch
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 from torch import Tensor, nn
 
-from trainables.attacks.criteria import CRITERIA, Criterion, check_reads
+from trainables.attacks.criteria import CRITERIA, check_reads
+from trainables.attacks.criterion import Criterion
 from trainables.evaluation.clean import is_stochastic
 from trainables.evaluation.outcome import BATCH
 from trainables.images import as_float

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.attacks.criteria import CLASSES
+from trainables.attacks.criterion import CLASSES
 from trainables.errors import InputError
 from trainables.measures.spec import MeasureSpec
 from trainables.registry import Registry, names_of

@@ -32,7 +32,7 @@ from trainables.errors import InputError
         pytest.param({"eps": [0.1], "restarts": 2, "random_start": False}, "repeat themselves", id="equal restarts"),
         pytest.param(
             {"eps": [0.1], "norm": "l3"},
-            r"norm: unknown norm 'l3'\. Did you mean 'l2'\? Known: l1, l2, linf",
+            r"norm: unknown norm 'l3'\. Did you mean 'l2'\? Known: .*l1, l2, linf",
             id="norm",
         ),
         pytest.param({"eps": [0.1], "step": 3}, "unknown key 'step'. Did you mean 'steps'", id="key"),

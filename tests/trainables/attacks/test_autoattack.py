@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 COMPONENTS = sorted({*VERSIONS["standard"], *VERSIONS["rand"]})
 DUAL = {"linf": 1, "l2": 2, "l1": torch.inf}
 
-every_norm = pytest.mark.parametrize("norm", NORMS)
+every_norm = pytest.mark.parametrize("norm", DUAL)
 # What is said of one norm's gradients in a minute of the suite is said of all in the slow tests.
 one_norm_quickly = pytest.mark.parametrize(
     "norm", [norm if norm == "linf" else pytest.param(norm, marks=pytest.mark.slow) for norm in NORMS]

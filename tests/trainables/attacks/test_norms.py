@@ -14,18 +14,14 @@ def noise(count=6, *shape, seed=0):
     return torch.randn(count, *(shape or (3, 4, 5)), generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_tables_of_these_tests_name_every_norm():
-    assert set(DUAL) == set(BY_TORCH) == set(NORMS.added)
-
-
-@every_norm
+@pytest.mark.parametrize("norm", BY_TORCH)
 def test_size_is_the_norm_of_each_example(norm):
     delta = noise()
     expected = torch.linalg.vector_norm(delta.flatten(1), ord=BY_TORCH[norm], dim=1)
     torch.testing.assert_close(NORMS[norm].size(delta), expected)
 
 
-@every_norm
+@pytest.mark.parametrize("norm", DUAL)
 def test_steepest_has_size_one_and_attains_the_dual_norm(norm):
     """Hoelder: no direction of size one has an inner product above the dual norm of the gradient."""
     gradient = noise()
@@ -33,6 +29,24 @@ def test_steepest_has_size_one_and_attains_the_dual_norm(norm):
     torch.testing.assert_close(NORMS[norm].size(direction), torch.ones(6))
     gain = (gradient * direction).flatten(1).sum(1)
     torch.testing.assert_close(gain, torch.linalg.vector_norm(gradient.flatten(1), ord=DUAL[norm], dim=1))
+
+
+@every_norm
+def test_no_other_direction_of_size_one_raises_a_linear_loss_more(norm):
+    ball, gradient, others = NORMS[norm], noise(), noise(6, 200, 3, 4, 5, seed=1)
+    steepest = ball.steepest(gradient)
+    torch.testing.assert_close(ball.size(steepest), torch.ones(6))
+    size = ball.size(others.flatten(0, 1)).reshape(6, 200, 1, 1, 1)
+    gains = (gradient[:, None] * others / size).flatten(2).sum(2)
+    assert (gains.amax(1) <= (gradient * steepest).flatten(1).sum(1) + 1e-5).all()
+
+
+@every_norm
+def test_size_is_a_norm(norm):
+    """It scales, and the size of a sum is at most the sum of the sizes."""
+    size, one, other = NORMS[norm].size, noise(), noise(seed=1)
+    torch.testing.assert_close(size(-3 * one), 3 * size(one))
+    assert (size(one + other) <= size(one) + size(other) + 1e-5).all()
 
 
 @every_norm
@@ -64,11 +78,11 @@ def test_projection_lands_in_the_ball_and_leaves_what_is_inside(norm):
 
 @every_norm
 def test_projection_is_the_nearest_point_of_the_ball(norm):
-    """A projection on a convex set: (x - Px) . (y - Px) <= 0 for every y of the set."""
+    """A projection on a convex set: (x - Px) . (y - Px) <= 0 for every y of the set; most at the steepest y."""
     delta, others = noise() * 2, noise(6, 3, 4, 5, seed=1)
-    projected = NORMS[norm].project(delta, 0.7)
-    inside = NORMS[norm].project(others, 0.7)
-    assert ((delta - projected) * (inside - projected)).flatten(1).sum(1).max() <= 1e-5
+    projected = NORMS[norm].project(delta, 0.7).clone()
+    for inside in (NORMS[norm].project(others, 0.7), 0.7 * NORMS[norm].steepest(delta - projected)):
+        assert ((delta - projected) * (inside - projected)).flatten(1).sum(1).max() <= 1e-5
 
 
 @every_norm

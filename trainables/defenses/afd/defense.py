@@ -18,7 +18,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.attacks.criteria import CLASSES
+from trainables.attacks.criterion import CLASSES
 from trainables.defenses.afd.discriminator import GAN_LOSSES, ProjectionDiscriminator
 from trainables.defenses.contract import DefenseConfig, NoInference, require_view
 from trainables.defenses.fit import network_of

@@ -16,7 +16,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.attacks.criteria import CLASSES, CRITERIA, Criterion
+from trainables.attacks.criteria import CRITERIA
+from trainables.attacks.criterion import CLASSES, Criterion
 from trainables.defenses.contract import DefenseConfig, NoInference, require_view
 from trainables.defenses.fit import Fit, network_of
 from trainables.defenses.pcl.prototype_loss import (

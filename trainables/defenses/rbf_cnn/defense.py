@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, log_softmax
 
-from trainables.attacks.criteria import CLASSES
+from trainables.attacks.criterion import CLASSES
 from trainables.defenses.contract import DefenseConfig, require_view
 from trainables.defenses.fit import Fit, network_of
 from trainables.defenses.rbf_cnn.filter_bank import EmConfig, FilterBank, assembled, fit_filters

@@ -22,7 +22,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from trainables.attacks.criteria import CLASSES
+from trainables.attacks.criterion import CLASSES
 from trainables.defenses.contract import DefenseConfig, require_view
 from trainables.defenses.fit import network_of
 from trainables.defenses.wnll.total_variation import TvmConfig, draw_mask, minimise, minimised
