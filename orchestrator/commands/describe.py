@@ -17,7 +17,6 @@ from orchestrator.commands.setting_types import TEXT, models_in, type_of
 from orchestrator.planning.keys import SHORTHANDS
 from orchestrator.report import FORMATS
 from search_spaces import STUDIES
-from search_spaces.study import Study
 from trainables.attacks import ATTACKS, CRITERIA, NORMS
 from trainables.attacks.ascent import SteppedSpec
 from trainables.data import DATASETS, Dataset
@@ -175,18 +174,6 @@ def _dataset_text(dataset: Dataset) -> tuple[str, str]:
     return _cited(dataset.about) if dataset.about else _text(module=_function(dataset.read).__module__)
 
 
-def _study_settings(study: Study) -> Iterator[Setting]:
-    for key, value in study.base.items():
-        yield Setting(key, "setting of every row", value, "")
-    for grid in study.space:
-        for key, values in grid.items():
-            yield Setting(key, "axis", list(values), "")
-    for column, attack in study.attacks.items():
-        yield Setting(f"attack.{column}", "attack", attack.model_dump(mode="json", exclude_defaults=True), "")
-    for column, measure in study.measures.items():
-        yield Setting(f"measure.{column}", "measure", measure.model_dump(mode="json", exclude_defaults=True), "")
-
-
 def _defense_settings(defense: Any) -> Iterator[Setting]:
     yield from settings_in(defense.Config, "defense.")
     yield from settings_in(defense.Inference, "inference.")
@@ -308,6 +295,5 @@ KINDS: dict[str, Kind] = {
         "a named question: what is compared, under which attacks",
         STUDIES,
         lambda study: (study.question or study.title, ", ".join(filter(None, (study.paper, study.table)))),
-        _study_settings,
     ),
 }

@@ -11,9 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.commands.describe import KINDS, Description, Setting, describe, descriptions, kind_named
+from orchestrator.commands.study_page import study_page
 from orchestrator.terminal_style import plain_table
+from search_spaces import STUDIES
 from trainables.errors import InputError
 
+STUDY = "study"  # the kind that has a page of its own
 BEGIN, END = "<!-- reference -->", "<!-- /reference -->"
 REFERENCE = ("defense", "attack", "training", "network", "measure", "dataset", "norm", "criterion", "judge", "format")
 
@@ -24,7 +27,10 @@ def description_view(kind: str | None, name: str | None) -> RenderableType:
         return _kinds()
     if name is None and [*kind_named(kind).things] == [kind]:
         name = kind  # the only thing of its kind
-    return _things(descriptions(kind)) if name is None else _thing(describe(kind, name))
+    if name is None:
+        return _things(descriptions(kind))
+    found = describe(kind, name)
+    return study_page(STUDIES[name]) if kind == STUDY else _thing(found)
 
 
 def described_json(kind: str | None, name: str | None) -> str:
@@ -32,6 +38,8 @@ def described_json(kind: str | None, name: str | None) -> str:
     if kind is None:
         return json.dumps({kind: list(known.things) for kind, known in KINDS.items()}, indent=2)
     found = descriptions(kind) if name is None else describe(kind, name)
+    if isinstance(found, Description) and kind == STUDY:
+        return json.dumps(dataclasses.asdict(found) | STUDIES[found.name].model_dump(mode="json"), indent=2)
     data = [dataclasses.asdict(d) for d in found] if isinstance(found, list) else dataclasses.asdict(found)
     return json.dumps(data, indent=2)
 
@@ -84,13 +92,11 @@ def _thing(found: Description) -> RenderableType:
 
 
 def _settings(settings: Sequence[Setting]) -> Table:
-    columns = ["key", "type", "default", "what it does"]
     table = plain_table()
-    for heading in columns if any(setting.description for setting in settings) else columns[:3]:
+    for heading in ("key", "type", "default", "what it does"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "key")
     for setting in settings:
-        cells = setting.key, setting.type, default_of(setting), setting.description
-        table.add_row(*map(Text, cells[: len(table.columns)]))
+        table.add_row(*map(Text, (setting.key, setting.type, default_of(setting), setting.description)))
     return table
 
 
