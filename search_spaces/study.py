@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, SerializeAsAny, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny, field_validator, model_validator
 
 from trainables.attacks.spec import AttackSpec
+from trainables.attacks.suite import check_sets_nothing_in_vain
 from trainables.errors import unknown
 from trainables.measures.spec import MeasureSpec
 from trainables.specs import attack_spec, measure_spec
@@ -57,6 +59,20 @@ def _check_ascending(low: float, high: float, *, lowest: float | None) -> None:
 SearchRange = FloatRange | IntRange | tuple[Any, ...]  # a tuple is a choice among its values
 
 
+def _typed_attack(value: object) -> AttackSpec:
+    attack = value if isinstance(value, AttackSpec) else attack_spec(value)
+    check_sets_nothing_in_vain(attack)
+    return attack
+
+
+def _typed_measure(value: object) -> MeasureSpec:
+    return value if isinstance(value, MeasureSpec) else measure_spec(value)
+
+
+Attack = Annotated[SerializeAsAny[AttackSpec], BeforeValidator(_typed_attack)]
+Measure = Annotated[SerializeAsAny[MeasureSpec], BeforeValidator(_typed_measure)]
+
+
 class Transfer(Frozen):
     """A column of transfer attacks: `attack` crafts the examples on the row that `source` selects."""
 
@@ -73,7 +89,7 @@ class Study(Frozen):
     field. Ranges in `search` follow the same rules and replace `space` when the study is searched.
     """
 
-    name: str = Field(pattern=NAME, description="names its report, its MLflow experiment and its files")
+    name: str = Field(description="names its report, its MLflow experiment and its files")
     title: str = Field(description="heading of the report")
     question: str = Field("", description="the question that the report answers, with its question mark")
     paper: str = Field("", description="the paper whose table it answers")
@@ -87,27 +103,20 @@ class Study(Frozen):
     )
     search: Mapping[str, SearchRange] = Field({}, description="dotted key -> the range that a search draws from")
     baseline: Mapping[str, Any] = Field({}, description="settings that select the row to which others are compared")
-    attacks: Mapping[str, SerializeAsAny[AttackSpec]] = Field({}, description="column of the table -> attack")
+    attacks: Mapping[str, Attack] = Field({}, description="column of the table -> attack")
     transfers: Mapping[str, Transfer] = Field({}, description="column of the table -> transfer attack")
-    measures: Mapping[str, SerializeAsAny[MeasureSpec]] = Field({}, description="column of the table -> measure")
+    measures: Mapping[str, Measure] = Field({}, description="column of the table -> measure")
     seeds: tuple[int, ...] = Field((0,), description="every row is trained once for each seed")
     costs: bool = Field(False, description="report what training cost: seconds an epoch, epochs, seconds in all")
     examples: PositiveInt | None = Field(None, description="evaluate on the first n test examples; null: on all")
     scales: Mapping[str, Mapping[str, Any]] = Field({}, description="settings that 'quick' and 'paper' lay over these")
 
-    @field_validator("attacks", mode="before")
+    @field_validator("name")
     @classmethod
-    def _typed_attacks(cls, value: object) -> object:
-        if not isinstance(value, Mapping):
-            return value
-        return {k: v if isinstance(v, AttackSpec) else attack_spec(v) for k, v in value.items()}
-
-    @field_validator("measures", mode="before")
-    @classmethod
-    def _typed_measures(cls, value: object) -> object:
-        if not isinstance(value, Mapping):
-            return value
-        return {k: v if isinstance(v, MeasureSpec) else measure_spec(v) for k, v in value.items()}
+    def _names_files(cls, value: str) -> str:
+        if not re.fullmatch(NAME, value):
+            raise ValueError(f"a study's name must be of letters, digits, '_', '.' and '-' alone, got {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

@@ -42,8 +42,13 @@ def fingerprint_of(kind: str, values: dict[str, Any]) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """Return one line for each error: the dotted key, the rule and the value got."""
-    return "\n".join(_explain_one(item) for item in error.errors())
+    """Return one line for each error: the dotted key, the rule and the value got.
+
+    A whole whose parts are wrong says nothing more: a tuple is then too short as well.
+    """
+    items = error.errors()
+    parts = {item["loc"][:n] for item in items for n in range(1, len(item["loc"]))}
+    return "\n".join(_explain_one(item) for item in items if item["loc"] not in parts)
 
 
 def _explain_one(item: ErrorDetails) -> str:

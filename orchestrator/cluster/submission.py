@@ -74,7 +74,7 @@ def submission_of(plan: Plan, *, root: str, resources: Resources, **options: Any
 def load_submission(file: Path) -> Submission:
     """Read what `submit` wrote; raise InputError if there is none."""
     if not file.is_file():
-        raise InputError(f"submission {str(file)!r} does not exist")
+        raise InputError(f"submission {str(file)!r} does not exist: give the file that `robust-sweep submit` wrote")
     return Submission.model_validate_json(file.read_text())
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.planning.keys import flatten
 from orchestrator.planning.plan import Plan, expand
-from orchestrator.planning.wording import as_text
+from orchestrator.planning.wording import as_text, counted
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.terminal_style import plain_table
@@ -21,6 +21,7 @@ from search_spaces.study import SCALES
 from trainables.errors import InputError
 from trainables.metrics import EPOCH
 from trainables.results import Record
+from trainables.runtime.failures import Failure
 from trainables.values import Frozen
 
 
@@ -68,7 +69,9 @@ def _craftings(plan: Plan) -> tuple[Text, ...]:
     transferred = sum(spec.source is not None for spec in plan.evaluations.values())
     if not transferred:
         return ()
-    return (Text(f"{transferred} evaluations are transfers, of the examples of {len(plan.craftings)} craftings"),)
+    verb = "is a transfer" if transferred == 1 else "are transfers"
+    craftings = counted(len(plan.craftings), "crafting")
+    return (Text(f"{counted(transferred, 'evaluation')} {verb}, of the examples of {craftings}"),)
 
 
 def _axes(plan: Plan) -> Table:
@@ -221,9 +224,16 @@ def _failure(store: Store, fingerprint: str) -> RenderableType:
     return Group(
         Text(f"failure of {fingerprint}", style="bold"),
         Text(f"{failure.kind}: {failure.error}", style="red"),
+        *_epoch_before(failure),
         Text(f"log {failure.log or 'none'}", style="dim"),
         Text(f"\n{failure.traceback}"),
     )
+
+
+def _epoch_before(failure: Failure) -> tuple[Text, ...]:
+    """Return the metrics of the last epoch before a training diverged; nothing if it did not, or in its first one."""
+    last = ", ".join(f"{name} {value:.4g}" for name, value in failure.last_metrics.items())
+    return (Text(f"the epoch before: {last}"),) if last else ()
 
 
 VIEWS = {"failures": _failure, "checkpoints": _model, "records": _evaluation}

@@ -13,7 +13,7 @@ from orchestrator.searching.history import BEST, best_study, load_history
 from orchestrator.storage.store import Store
 from search_spaces import STUDIES
 from search_spaces.study import Study
-from trainables.errors import InputError, unknown
+from trainables.errors import InputError, not_in, unknown
 from trainables.values import explain
 
 
@@ -36,11 +36,17 @@ def find_study(text: str, store: Store | None = None) -> Study:
 
 def _from_file(path: Path, attribute: str) -> Study:
     if not path.is_file():
-        raise InputError(f"study file {str(path)!r} does not exist")
+        raise InputError(
+            f"study file {str(path)!r} does not exist: a study in a file is named path/to/file.py:VARIABLE, with the "
+            "path from the current folder"
+        )
     values = _variables(path)
     studies = [name for name, value in values.items() if isinstance(value, Study)]
+    if attribute not in studies and attribute in values:
+        kind, known = type(values[attribute]).__name__, ", ".join(sorted(studies)) or "none"
+        raise InputError(f"{attribute!r} in {path.name} must be a Study, got {kind}. Its studies: {known}.")
     if attribute not in studies:
-        raise unknown(f"study in {path.name}", attribute, studies)
+        raise not_in(f"{path.name} has no study", attribute, studies)
     study: Study = values[attribute]
     return study
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.wording import counted
 from orchestrator.searching.history import SearchTrial
 from orchestrator.sweeping.remainder import Remainder
 from orchestrator.sweeping.units import Unit
@@ -109,7 +110,7 @@ class Progress:
             self._tally(unit).total += 1
         self._labels |= {model: f"{plan.name_of(model)} seed={s.seed}" for model, s in plan.trainings.items()}
         if self._trials is None:
-            self._say(f"{len(units)} trials to run, {slots} at a time")
+            self._say(f"{counted(len(units), 'trial')} to run, {slots} at a time")
 
     def started(self, unit: Unit) -> None:
         self.running[unit.name] = Running()

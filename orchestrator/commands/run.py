@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -16,7 +17,8 @@ from orchestrator.commands.session import (
     say_mlflow,
     warn_of_mlflow,
 )
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, command
+from orchestrator.planning.wording import counted
 from orchestrator.report import accuracy_figure_names, render, render_terminal, report_name, write_files
 from orchestrator.storage.store import Store
 from orchestrator.summary import summarise
@@ -77,11 +79,11 @@ def run_study(
         rest = remainder(plan, store)
         session.code = _code(rest, result)
         session.files = _publish_report(plan, store, console, again=True)
-    _say_failures(result.failures, console)
+    _say_failures(result.failures, plan, console)
     if result.gpu_peak_mib:
         console.print(f"GPU memory: a trial's tensors took up to {result.gpu_peak_mib} MiB, beside CUDA's own context")
     if session.code == INTERRUPTED or result.was_interrupted:
-        console.print(f"[yellow]stopped[/] with {_left(rest)} left: run the same command again to go on")
+        console.print(f"[yellow]stopped[/] with {_left(rest)} left: {_way_on(result)}")
     say_mlflow(uri, session.tracker.error, console)
     return session.code
 
@@ -112,19 +114,25 @@ def _publish_report(plan: Plan, store: Store, console: Console, *, again: bool) 
     return files
 
 
+def _way_on(result: SweepResult) -> str:
+    if result.quit_debugger and not (sys.stdin and sys.stdin.isatty()):
+        return "a breakpoint needs a terminal, and the standard input is none; run in one, or remove the breakpoint"
+    return "run the same command again to go on"
+
+
 def _left(rest: Remainder) -> str:
-    return f"{len(rest.trainings)} trainings and {len(rest.evaluations)} evaluations"
+    return f"{counted(len(rest.trainings), 'training')} and {counted(len(rest.evaluations), 'evaluation')}"
 
 
-def _say_failures(failures: Mapping[str, Failure], console: Console) -> None:
+def _say_failures(failures: Mapping[str, Failure], plan: Plan, console: Console) -> None:
     if not failures:
         return
-    console.print(f"[red]{len(failures)} trials failed[/]; the next run tries them again:")
+    console.print(f"[red]{counted(len(failures), 'trial')} failed[/]; the next run tries again:")
     for name, failure in failures.items():
         print_line(console, f"  {name}: {failure.error}", markup=False)
     print_line(
         console,
-        "by cause: robust-sweep status STUDY; a traceback: robust-sweep show FINGERPRINT; "
-        "only these again: robust-sweep run STUDY --retry-failed",
+        f"by cause: {command(plan, 'status')}; a traceback: robust-sweep show {next(iter(failures))}; "
+        f"only these again: {command(plan)} --retry-failed",
         markup=False,
     )

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, command
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import Remainder, only_failed, remainder
 from orchestrator.terminal_style import plain_table
@@ -30,7 +30,7 @@ EXAMPLES = 3
 WHAT_TO_DO = {
     OUT_OF_MEMORY: "give a trial more: fewer at once (--max-concurrent), a larger --gpus-per-trial or "
     "--gpu-memory-per-trial, a smaller batch",
-    DIVERGED: "lower optimisation.lr, or look at the history: robust-sweep show FINGERPRINT",
+    DIVERGED: "lower optimisation.lr, or look at the epoch before: robust-sweep show {unit}",
     BAD_INPUT: "the settings and the data do not fit: the message says which",
     PROCESS_DIED: "the log says why; run again to go on from the last saved epoch",
     NODE_LOST: "the machines went, not the unit; run again to go on from the last saved epoch",
@@ -58,7 +58,7 @@ def status_view(plan: Plan, store: Store) -> RenderableType:
     for cause in causes(failures):
         parts += [Text(), *_shown(cause, plan)]
     if failures:
-        parts += [Text(), Text("run only these again: robust-sweep run STUDY --retry-failed")]
+        parts += [Text(), Text(f"run only these again: {command(plan)} --retry-failed")]
     return Group(*parts)
 
 
@@ -93,7 +93,7 @@ def _counts(rest: Remainder, failed: Remainder) -> Table:
 
 def _shown(cause: Cause, plan: Plan) -> Iterable[Text]:
     yield Text.assemble((f"{len(cause.units)} x {cause.kind}", "bold red"), f": {cause.message}")
-    yield Text(f"  {WHAT_TO_DO.get(cause.kind, '')}", style="dim")
+    yield Text(f"  {WHAT_TO_DO.get(cause.kind, '').format(unit=cause.units[0])}", style="dim")
     if cause.log:
         yield Text(f"  log {cause.log}", style="dim")
     for unit in cause.units[:EXAMPLES]:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from orchestrator.planning.keys import with_whole_keys
 from search_spaces.study import SCALES, Study
 from trainables.attacks.spec import AttackSpec
-from trainables.errors import InputError, unknown
+from trainables.attacks.suite import check_sets_nothing_in_vain
+from trainables.errors import InputError, not_in, unknown
 from trainables.measures.spec import MeasureSpec
 from trainables.specs import attack_spec, measure_spec
 from trainables.values import Frozen, explain
@@ -44,6 +45,8 @@ def settings_of(study: Study, *, scale: str, overrides: dict[str, Any]) -> Setti
     changes = of_scale | overrides  # in this order: a later change wins over an earlier pattern
     examples = validated(_positive, changes.pop("examples", study.examples), "examples")
     attacks = _columns_set("attack", study.attacks, changes, attack_spec)
+    for column, attack in attacks.items():
+        validated(check_sets_nothing_in_vain, attack, f"attack.{column}")
     measures = _columns_set("measure", study.measures, changes, measure_spec)
     return Settings(with_whole_keys(study.base), changes, attacks, measures, examples)
 
@@ -96,7 +99,7 @@ def _columns_set(
         value = changes.pop(key)
         column, _, leaf = key.removeprefix(f"{kind}.").partition(".")
         if not (matching := fnmatch.filter(values, column)):
-            raise unknown(f"{kind} of this study", column, values)
+            raise not_in(f"this study has no {kind}", column, values)
         if not leaf:
             raise InputError(f"settings of {kind}s are {kind}.<column>.<field>, got {key!r}")
         for name in [c for c in matching if leaf in values[c]] or matching:

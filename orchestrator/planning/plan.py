@@ -174,10 +174,10 @@ def _phase(key: str) -> str:
     return "evaluation" if is_inference(key) else "training"
 
 
-def command(plan: Plan) -> str:
-    """Return the command line that runs this plan, or completes it."""
+def command(plan: Plan, verb: str = "run") -> str:
+    """Return the command line that runs this plan, or completes it; with another verb, that shows it."""
     seeds = None if plan.seeds == plan.own_seeds else plan.seeds
-    return shlex.join(["robust-sweep", "run", *arguments(plan.asked, plan.scale, plan.overrides, seeds)])
+    return shlex.join(["robust-sweep", verb, *arguments(plan.asked, plan.scale, plan.overrides, seeds)])
 
 
 def source_of(plan: Plan, column: str) -> str | None:

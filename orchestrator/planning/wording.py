@@ -69,6 +69,11 @@ def arguments(asked: str, scale: str, overrides: Mapping[str, Any], seeds: Itera
     return words
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun, which takes an s: `1 trial`, `2 trials`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def assignments(settings: Mapping[str, str]) -> str:
     """Write settings as `key=value key=value`."""
     return " ".join(f"{key}={value}" for key, value in settings.items())

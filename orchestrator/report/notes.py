@@ -85,7 +85,8 @@ STRONG = {"ensemble": "AutoAttack", "gradient-free": "gradient-free attack"}
 
 
 def _upper_bound(summary: Summary) -> Iterator[str]:
-    families = {ATTACKS[attack.name].family for attack in summary.plan.attacks.values()}
+    attacks = [member for attack in summary.plan.attacks.values() for member in attack.members]
+    families = {ATTACKS[attack.name].family for attack in attacks}
     lacking = [name for family, name in STRONG.items() if family not in families]
     if families and lacking:
         yield f"The worst case is an upper bound: the attacks include no {' and no '.join(lacking)}."

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.planning.wording import as_text
+from orchestrator.planning.wording import as_text, counted
 from orchestrator.report.formats.markdown import escaped_markdown, figure_lines, note_lines, table_lines
 from orchestrator.report.formats.page import data_uri, groups, template
 from orchestrator.report.formats.terminal import rich_tables
@@ -100,7 +100,7 @@ def search_notes(history: History) -> Iterator[str]:
     repeats = len(history.trials) - len(points)
     draws = "1 draw of a point" if repeats == 1 else f"{repeats} draws of points"
     again = f", and {draws} already tried" if repeats else ""
-    yield f"{len(points)} trials ({states}){again}; sampler {history.sampler}, pruner {history.pruner}."
+    yield f"{counted(len(points), 'trial')} ({states}){again}; sampler {history.sampler}, pruner {history.pruner}."
     seeds = f"seed{'s' if len(history.seeds) > 1 else ''} {', '.join(map(str, history.seeds))}"
     yield f"Values are for {seeds} on validation examples alone; under an attack they are means over its eps."
     if counts["pruned"]:

@@ -70,7 +70,10 @@ class Options:
     def check(self) -> None:
         """Raise InputError for an unknown sampler or pruner, or a name that cannot name a file."""
         if not re.fullmatch(NAME, self.name) or not self.name.strip("."):
-            raise InputError(f"name must match {NAME}, since it names files, got {self.name!r} (--name)")
+            raise InputError(
+                "a search's name must be of letters, digits, '_', '.' and '-', and not of dots alone, since it names "
+                f"files, got {self.name!r} (--name)"
+            )
         if self.sampler not in SAMPLERS:
             raise unknown("sampler", self.sampler, SAMPLERS)
         if self.pruner not in PRUNERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from orchestrator.uris import scrubbed, without_password
 from trainables.errors import InputError
 
 Answer = TypeVar("Answer")
+NO_BUCKET = re.compile(r"(s3|gs|gcs)://(?:[^/?]*@)?(?:[/?]|$)")
 S3_OPTION = "allow_delayed_open"
 
 
@@ -30,7 +32,7 @@ class Files:
 
     def __init__(self, root: str | os.PathLike[str], *, patience: float = 0.0) -> None:
         self.patience = patience
-        text = os.fspath(root).removeprefix("file://")
+        text = _local_path(os.fspath(root))
         self.root = text if "://" in text else str(Path(text).expanduser().absolute())
 
     @property
@@ -118,6 +120,14 @@ class Files:
         return operation() if self.is_local else ask(operation, self.root, patience=self.patience)
 
 
+def _local_path(root: str) -> str:
+    """Return a file URI's path, any other root as it is; raise InputError for a file URI without a whole path."""
+    path = root.removeprefix("file://")
+    if path != root and not path.startswith("/"):
+        raise InputError(f"a root that is a file URI must give a whole path, got {root!r} (file:///data/results)")
+    return path
+
+
 def _write_aside(path: str, content: bytes | pa.Buffer) -> None:
     """Write beside the path, then rename."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +158,8 @@ def _put(fs: pa.fs.FileSystem, path: str, content: bytes | pa.Buffer) -> None:
 def _filesystem(root: str) -> tuple[pa.fs.FileSystem, str]:
     if "://" not in root:
         return pa.fs.LocalFileSystem(), root
+    if found := NO_BUCKET.match(root):
+        raise InputError(f"a root must name a bucket, got {without_password(root)!r} ({found[1]}://bucket/prefix)")
     try:
         return pa.fs.FileSystem.from_uri(_in_one_request(root))
     except (pa.ArrowInvalid, OSError) as error:

@@ -160,7 +160,8 @@ def summarise(plan: Plan, store: Store) -> Summary:
         loaded = zip(stored, pool.map(store.load_records, stored), strict=True)
         records = {f: {record.eps: record for record in by_eps} for f, by_eps in loaded}
     missing = frozenset(plan.evaluations).difference(stored)
-    failed = sorted(missing & store.fingerprints("failures"))
+    failures = store.fingerprints("failures")
+    failed = sorted(missing & failures)
     columns = columns_of(plan)
     return Summary(
         plan=plan,
@@ -171,7 +172,7 @@ def summarise(plan: Plan, store: Store) -> Summary:
         failed={f: store.load_failure(f).error for f in failed},
         provenance={f: next(iter(by_eps.values())).provenance for f, by_eps in records.items()},
         costs=training_costs(plan, store),
-        verdicts=verdicts(plan, records, metric=plan.judge.metric),
+        verdicts=verdicts(plan, records, metric=plan.judge.metric, failed=failures),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,22 +34,30 @@ class Threat:
         return float(np.concatenate(list(self.correct.values())).mean())
 
     @property
-    def family(self) -> str:
-        return ATTACKS[self.attack.name].family
+    def families(self) -> frozenset[str]:
+        """The families of the attack, or of a suite's attacks."""
+        return frozenset(ATTACKS[member.name].family for member in self.attack.members)
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it is several attacks, so that what it breaks is no one attack's doing."""
+        return ATTACKS[self.attack.name].family == "ensemble"
 
     @property
     def is_one_step(self) -> bool:
-        return self.family == "one-step"
+        return self.families == {"one-step"}
 
     @property
     def is_adaptive(self) -> bool:
         """Whether it takes the defense into account: through another view of it, or by the mean over its draws."""
         adaptive_view = self.attack.views - {"default", "static"}
-        return not self.is_transfer and bool(adaptive_view or self.attack.eot_samples > 1)
+        return not self.is_transfer and bool(
+            adaptive_view or any(member.eot_samples > 1 for member in self.attack.members)
+        )
 
     @property
     def is_white_box(self) -> bool:
-        return not self.is_transfer and self.family != "gradient-free"
+        return not self.is_transfer and self.families != {"gradient-free"}
 
     def __str__(self) -> str:
         return f"{self.column} at eps {self.eps:g} ({100 * self.survival:.1f} %)"
@@ -60,12 +68,14 @@ class Evidence:
     """The evidence on one row: the defense's views, its threats and its measured gradients.
 
     `vanishing`: seed -> whether each example's loss gradient vanishes, of those that are answered correctly.
+    `training_failed`: whether the training of one of its models was tried and failed.
     """
 
     views: frozenset[str]
     threats: tuple[Threat, ...]
     clean: Correct
     vanishing: Correct
+    training_failed: bool = False
 
     def at(self, norm: str, eps: float) -> tuple[Threat, ...]:
         return tuple(t for t in self.threats if t.attack.norm == norm and t.eps == eps)
@@ -76,7 +86,9 @@ class Evidence:
         return tuple(sorted({(t.attack.norm, t.eps) for t in self.threats}))
 
 
-def evidence(plan: Plan, variant: Variant, records: Mapping[str, Mapping[float, Record]]) -> Evidence:
+def evidence(
+    plan: Plan, variant: Variant, records: Mapping[str, Mapping[float, Record]], *, failed: Collection[str] = ()
+) -> Evidence:
     """Collect the evidence on a row from `records`, by evaluation and eps."""
     found: dict[str, dict[int, Mapping[float, Record]]] = {}
     for (label, column, seed), fingerprint in plan.layout.items():
@@ -90,8 +102,9 @@ def evidence(plan: Plan, variant: Variant, records: Mapping[str, Mapping[float, 
         if (correct := _correct(by_seed, eps))
     )
     defense = plan.trainings[next(iter(variant.models.values()))].defense.name
+    lost = not set(variant.models.values()).isdisjoint(failed)
     clean = _correct(found.get(CLEAN, {}), 0.0)
-    return Evidence(DEFENSES[defense].views, threats, clean, _vanishing(plan, found))
+    return Evidence(DEFENSES[defense].views, threats, clean, _vanishing(plan, found), lost)
 
 
 def _correct(by_seed: Mapping[int, Mapping[float, Record]], eps: float) -> dict[int, np.ndarray]:

@@ -9,12 +9,13 @@ robust; passing all of them means that none of these signs was found.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.wording import counted
 from orchestrator.summary.evidence import Correct, Evidence, Threat, evidence, weaker_by
 from trainables.attacks.spec import AttackSpec
 from trainables.results import Record
@@ -26,6 +27,7 @@ UNBOUNDED_SURVIVAL = 0.05  # at most, where eps is that large
 VANISHING_SHARE = 0.1  # at most, of the examples that are answered correctly
 EFFORT = ("steps", "restarts", "step_size", "relative_step", "random_start")
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
+TRAIN = "train the model again: its training failed, and `robust-sweep status` says why"
 RED_FLAG, NO_SIGN = "red flag", "no sign"
 
 
@@ -53,16 +55,25 @@ class Verdict:
         return NOT_JUDGED if NOT_JUDGED in verdicts else NO_SIGN
 
 
-def verdicts(plan: Plan, records: Mapping[str, Mapping[float, Record]], *, metric: str) -> dict[str, Verdict]:
-    """Return the verdict on each row by label; empty for a plan without an attack. `metric` is the word for a score."""
+def verdicts(
+    plan: Plan, records: Mapping[str, Mapping[float, Record]], *, metric: str, failed: Collection[str] = ()
+) -> dict[str, Verdict]:
+    """Return the verdict on each row by label; empty for a plan without an attack.
+
+    `metric` is the word for a score, and `failed` are the fingerprints of what was tried and failed.
+    """
     if not plan.attacks:
         return {}
-    return {variant.label: verdict_of(evidence(plan, variant, records), metric=metric) for variant in plan.variants}
+    rows = {v.label: evidence(plan, v, records, failed=failed) for v in plan.variants}
+    return {label: verdict_of(found, metric=metric) for label, found in rows.items()}
 
 
 def verdict_of(found: Evidence, *, metric: str) -> Verdict:
     """Run every check on the evidence on a row."""
-    return Verdict(tuple(Check(name.format(metric=metric), *check(found)) for name, check in CHECKS.items()))
+    checks = [Check(name.format(metric=metric), *check(found)) for name, check in CHECKS.items()]
+    if found.training_failed and not found.clean:  # other attacks would not help
+        checks = [replace(check, to_run=TRAIN) if check.verdict == NOT_JUDGED else check for check in checks]
+    return Verdict(tuple(checks))
 
 
 Finding = tuple[str, str, str]
@@ -75,9 +86,9 @@ def _one_step(found: Evidence) -> Finding:
     for norm, eps in found.grid:
         threats = [t for t in found.at(norm, eps) if t.is_white_box]
         for weak in (t for t in threats if t.is_one_step):
-            same = [t for t in threats if t.family == "iterative" and t.attack.view == weak.attack.view]
+            same = [t for t in threats if t.families == {"iterative"} and t.attack.views == weak.attack.views]
             pairs += [(_strongest(same), weak)] if same else []
-    return _compared(pairs, "add an iterative attack (pgd) at the eps of a one-step attack (fgsm)")
+    return _compared(pairs, "add pgd and fgsm at the same eps, or the one of them that the study lacks")
 
 
 def _black_box(found: Evidence) -> Finding:
@@ -85,16 +96,18 @@ def _black_box(found: Evidence) -> Finding:
     pairs = []
     for norm, eps in found.grid:
         threats = found.at(norm, eps)
-        white = [t for t in threats if t.is_white_box]
+        white = [t for t in threats if t.is_white_box and "gradient-free" not in t.families]
         pairs += [(_strongest(white), black) for black in threats if white and not black.is_white_box]
-    return _compared(pairs, "add a transfer from another row or a gradient-free attack (spsa) at the eps of pgd")
+    return _compared(
+        pairs, "add a transfer from another row or a gradient-free attack (spsa) at the eps of a white-box one (pgd)"
+    )
 
 
 def _unbounded(found: Evidence) -> Finding:
     """Accuracy reaches zero where eps is so large that every image can become the same grey one."""
     large = [t for t in found.threats if t.is_white_box and t.attack.norm == "linf" and t.eps >= REACHES_GREY]
     if not large:
-        return NOT_JUDGED, "no white-box Linf attack has so large an eps", f"add eps {REACHES_GREY:g} to pgd"
+        return NOT_JUDGED, "no white-box Linf attack has so large an eps", f"add pgd at eps {REACHES_GREY:g}"
     best = _strongest(large)
     verdict = PASSED if best.survival <= UNBOUNDED_SURVIVAL else FAILED
     return verdict, f"{best}; at most {100 * UNBOUNDED_SURVIVAL:g} % should be left", ""
@@ -113,7 +126,7 @@ def _falling(found: Evidence) -> Finding:
     if not found.clean:
         return NOT_JUDGED, "the clean evaluation has no record", "run what is missing"
     if not pairs:
-        return NOT_JUDGED, "no iterative attack has an eps and its double", "give pgd a grid of eps that doubles"
+        return NOT_JUDGED, "no iterative attack has an eps and its double", "add pgd with a grid of eps that doubles"
     if flat := [pair for pair in pairs if _stays(found.clean, *pair, level=LEVEL / len(pairs))]:
         one, other = max(flat, key=lambda pair: pair[1].survival)
         return FAILED, f"{other} breaks hardly more than {one}", ""
@@ -142,7 +155,7 @@ def _effort(found: Evidence) -> Finding:
         if one.eps == other.eps and _differ_in_effort(one.attack, other.attack):
             less, more = sorted((one, other), key=lambda t: _effort_of(t.attack))
             pairs.append((less, more))
-    return _compared(pairs, "add pgd a second time with more steps or restarts")
+    return _compared(pairs, "add pgd with few and with many steps or restarts")
 
 
 def _adaptive(found: Evidence) -> Finding:
@@ -151,7 +164,7 @@ def _adaptive(found: Evidence) -> Finding:
         return PASSED, "the defense has no other view: its default attack is adaptive", ""
     pairs: list[Pair] = []
     for norm, eps in found.grid:
-        threats = [t for t in found.at(norm, eps) if t.is_white_box and t.family != "ensemble"]
+        threats = [t for t in found.at(norm, eps) if t.is_white_box and not t.is_ensemble]
         adaptive = [t for t in threats if t.is_adaptive]
         plain = [t for t in threats if not t.is_adaptive]
         if adaptive and plain:
@@ -195,7 +208,7 @@ def _compared(pairs: list[Pair], to_run: str) -> Finding:
         if difference >= MARGIN and p * len(pairs) <= LEVEL:
             return FAILED, f"{weak} breaks {100 * difference:.1f} points more than {strong}, p = {p:.1g}", ""
     strong, weak = by_difference[0]
-    return PASSED, f"nearest to a sign: {weak} against {strong}, of {len(pairs)} comparisons", ""
+    return PASSED, f"nearest to a sign: {weak} against {strong}, of {counted(len(pairs), 'comparison')}", ""
 
 
 def _differ_in_effort(one: AttackSpec, other: AttackSpec) -> bool:

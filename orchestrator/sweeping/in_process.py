@@ -46,9 +46,12 @@ def fit(
     """
     assert slots == 1
     bench = Bench(watch.store.patient(), datasets, state_seconds, _device_type(resources))
-    with _set_like_a_worker(resources), contextlib.suppress(KeyboardInterrupt, BdbQuit):
-        for unit in _units(watch.source):
-            _run(unit, watch, bench)
+    with _set_like_a_worker(resources), contextlib.suppress(KeyboardInterrupt):
+        try:
+            for unit in _units(watch.source):
+                _run(unit, watch, bench)
+        except BdbQuit:
+            watch.result.quit_debugger = True
     watch.result.was_interrupted = not watch.source.exhausted or bool(watch.running)
     return watch.result
 

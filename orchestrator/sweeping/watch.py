@@ -81,11 +81,13 @@ class Listener(Protocol):
 class SweepResult:
     """How a sweep ended: units done, whether some were left undone on the way, and the failures by unit name.
 
-    `gpu_peak_mib` is the most GPU memory that a unit's tensors took, in MiB; 0 on the CPU.
+    `gpu_peak_mib` is the most GPU memory that a unit's tensors took, in MiB; 0 on the CPU. `quit_debugger`: whether a
+    debugger's `quit`, or the end of its input, interrupted the sweep.
     """
 
     done: int = 0
     was_interrupted: bool = False
+    quit_debugger: bool = False
     gpu_peak_mib: int = 0
     failures: dict[str, Failure] = field(default_factory=dict)
 

@@ -3,8 +3,10 @@ from pydantic import ValidationError
 
 from search_spaces import FloatRange, IntRange, Study, Transfer, on_other_data
 from trainables.attacks import ATTACKS
+from trainables.values import explain
 
 PGD = {"name": "pgd", "eps": (0.1,)}
+SUITE = {"name": "suite", "eps": (0.1,), "attacks": [{"name": "fgsm"}]}
 DATA = {"name": "s", "title": "S", "base": {"defense": "none"}, "space": ({},), "attacks": {"pgd": PGD}}
 
 
@@ -68,6 +70,18 @@ def test_the_same_question_on_other_data_is_checked_like_any_study():
         pytest.param(
             {"attacks": {"a": 3}}, "must be a mapping with a name and an eps grid, got 3", id="attack as number"
         ),
+        pytest.param(
+            {"attacks": {"all": SUITE | {"view": "bpda"}}}, "has no view of its own, got 'bpda': set view on", id="view"
+        ),
+        pytest.param(
+            {"attacks": {"all": SUITE | {"loss": "margin"}}},
+            "has no loss of its own, got 'margin': set loss on",
+            id="loss",
+        ),
+        pytest.param(
+            {"attacks": {"all": SUITE | {"eot_samples": 2}}}, "no eot_samples of its own, got 2: set eot_s", id="eot"
+        ),
+        pytest.param({"name": "a b"}, "must be of letters, digits, '_', '.' and '-' alone, got 'a b'", id="name"),
         pytest.param({"attacks": {"clean": PGD}}, "must not be called 'clean'", id="attack called clean"),
         pytest.param(
             {"transfers": {"clean": {"attack": "pgd", "source": {}}}}, "must not be called 'clean'", id="transfer clean"
@@ -120,3 +134,12 @@ def test_a_study_that_is_wrong_is_refused(change, message):
 def test_a_range_that_is_none_is_refused(kind, settings, message):
     with pytest.raises(ValidationError, match=message):
         kind(**settings)
+
+
+def test_an_error_in_a_suite_names_the_column_and_the_attack():
+    for attacks, place in (([{"name": "fgsm"}, {"name": "pgdd"}], 1), ([{"name": "pgdd"}], 0)):
+        with pytest.raises(ValidationError) as refused:
+            Study(**DATA | {"attacks": {"all": SUITE | {"attacks": attacks}}})
+        text = explain(refused.value)
+        assert text.startswith(f"attacks.all: attacks.{place}: unknown attack 'pgdd'. Did you mean 'pgd'?")
+        assert "\n" not in text

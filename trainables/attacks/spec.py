@@ -79,6 +79,11 @@ class AttackSpec(Frozen):
         return self
 
     @property
+    def members(self) -> tuple[AttackSpec, ...]:
+        """The single attacks that are run: the attack itself, or a suite's attacks."""
+        return (self,)
+
+    @property
     def views(self) -> frozenset[str]:
         """The views of a defense that are attacked."""
         return frozenset({self.view})

@@ -20,7 +20,11 @@ GREY = ("1", "L", "LA")
 
 def _tables(folder: Path, split: str) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"dataset folder {str(folder)!r} must be a folder, and it does not exist")
+        found = "it is a file" if folder.exists() else "it does not exist"
+        raise InputError(
+            f"dataset folder {str(folder)!r} must be a folder, and {found}: give "
+            "one that holds train*.parquet and test*.parquet, as dataset=parquet:<folder>"
+        )
     return sorted(file for at in (folder, folder / "data") for file in at.glob(f"{split}*.parquet"))
 
 

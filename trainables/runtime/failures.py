@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,10 @@ class DivergedError(RuntimeError):
     """The loss stopped being a finite number, in `epoch`; `last` are the metrics of the epoch before, if any."""
 
     def __init__(self, metrics: dict[str, float], *, epoch: int, last: dict[str, float]) -> None:
-        super().__init__(f"training must keep its metrics finite, got {metrics} in epoch {epoch}; before: {last}")
+        wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
+        name = "loss" if "loss" in wrong else wrong[0]
+        lr = f" (lr {metrics['lr']:g})" if "lr" in metrics else ""
+        super().__init__(f"the {name} became {metrics[name]} in epoch {epoch}{lr}; lower optimisation.lr")
         self.epoch, self.last = epoch, last
 
 

@@ -21,9 +21,18 @@ def area_sections(summary: Summary) -> tuple[Section, ...]:
         for label in summary.labels
     )
     metric = metric_of(summary)
-    caption = f"Trapezoids from eps 0 on, as a fraction of the area under perfect {metric}"
+    caption = f"Trapezoids from eps 0 on, as a fraction of the area under perfect {metric}{_ends(summary, names)}"
     headings = tuple(Heading("", name) for name in names)
     return (Section(f"Area under {metric} against eps", Table(caption, headings, rows)),)
+
+
+def _ends(summary: Summary, names: tuple[str, ...]) -> str:
+    """Say where the curves end, if not all end at the same eps."""
+    last = {name: summary.named(name)[-1].eps for name in names}
+    if len(set(last.values())) == 1:
+        return ""
+    ends = ", ".join(f"{name} at {eps:g}" for name, eps in last.items())
+    return f". The curves end at different eps ({ends}), so compare areas within a column only"
 
 
 def _text(summary: Summary, label: str, name: str) -> str:

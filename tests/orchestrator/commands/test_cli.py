@@ -99,7 +99,10 @@ MISTAKES = {
     "GPUs": ("run quickstart --gpus-per-trial 1.5", "gpus_per_trial must be in [0, 1], a trial uses one GPU, got 1.5"),
     "concurrency": ("run quickstart --max-concurrent 0", "max_concurrent must be >= 1, got 0"),
     "concurrency as a word": ("run quickstart --max-concurrent two", "Invalid value for '--max-concurrent'"),
-    "no folder": ("run quickstart --set dataset=parquet:/none", "dataset folder '/none' must be a folder, and is not"),
+    "no folder": (
+        "run quickstart --set dataset=parquet:/none",
+        "dataset folder '/none' must be a folder, and it does not exist",
+    ),
     "folder without data": (
         "run quickstart --set dataset=parquet:{here}",
         "must hold train*.parquet (or data/train*.parquet), found ",

@@ -79,7 +79,7 @@ def test_without_ray_what_works_is_recorded_and_what_fails_is_shown_with_its_tra
     assert out.count("Traceback (most recent call last)") == 1
     assert 'raise RuntimeError("the defense [is] wrong")' in out
     lines = " ".join(out.split())
-    for expected in ("start train none", "epoch 1/1 train none", "done train none", "1 trials failed", "mlflow ui"):
+    for expected in ("start train none", "epoch 1/1 train none", "done train none", "1 trial failed", "mlflow ui"):
         assert expected in lines
     plan, store = expand(find_study(f"{tmp_path}/mine.py:STUDY")), Store(tmp_path / "root")
     assert len(store.fingerprints("checkpoints") & set(plan.trainings)) == 1
@@ -90,7 +90,7 @@ def test_a_breakpoint_in_a_defense_stops_there_and_quit_ends_the_run(debugged, t
     code, out, err = debugged(typed="p 'width', images.shape\nq\n")
     assert code == 130, err
     assert "('width', torch.Size([" in out
-    assert "stopped with 1 trainings and 4 evaluations left" in out
+    assert "stopped with 1 training and 4 evaluations left: a breakpoint needs a terminal" in out
     assert Store(tmp_path / "root").fingerprints("failures") == set()
 
 

@@ -74,12 +74,10 @@ def test_the_best_of_a_search_is_a_study(store):
         pytest.param("zzz", "unknown study 'zzz'. Known: ", id="nothing near"),
         pytest.param("", "unknown study ''. Known: ", id="empty"),
         pytest.param("mine.py", "a study in a file is named file.py:VARIABLE, got 'mine.py'", id="file alone"),
-        pytest.param("none.py:MINE", "study file 'none.py' does not exist", id="no file"),
-        pytest.param(
-            "mine.py:MIEN", "unknown study in mine.py 'MIEN'. Did you mean 'MINE'? Known: MINE.", id="variable"
-        ),
-        pytest.param("mine.py:OTHER", "unknown study in mine.py 'OTHER'. ", id="no study"),
-        pytest.param("mine.py:", "unknown study in mine.py ''. Known: MINE.", id="no variable"),
+        pytest.param("none.py:MINE", "study file 'none.py' does not exist: a study in a file is named", id="no file"),
+        pytest.param("mine.py:MIEN", "mine.py has no study 'MIEN'. Did you mean 'MINE'? Known: MINE.", id="variable"),
+        pytest.param("mine.py:OTHER", "'OTHER' in mine.py must be a Study, got ", id="no study"),
+        pytest.param("mine.py:", "mine.py has no study ''. Known: MINE.", id="no variable"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(write, text, message):

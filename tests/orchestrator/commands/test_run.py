@@ -8,7 +8,7 @@ from rich.console import Console
 
 from orchestrator.cluster.resources import Resources
 from orchestrator.commands.run import run_study
-from orchestrator.planning.plan import expand
+from orchestrator.planning.plan import command, expand
 from orchestrator.storage.store import Store
 from orchestrator.sweeping.remainder import remainder
 from orchestrator.tracking.book import default_uri
@@ -91,6 +91,8 @@ def test_a_run_with_failures_ends_with_exit_code_1_and_says_which(root):
     assert code == 1
     assert "DivergedError" in text
     assert len(remainder(plan, store).trainings) == 1
+    for verb, more in (("status", ""), ("run", " --retry-failed")):
+        assert f"{command(plan, verb)}{more}" in " ".join(text.split())
     assert store.load_failure(remainder(plan, store).trainings[0].fingerprint).kind == "diverged"
 
 

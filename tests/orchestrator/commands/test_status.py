@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 
 from orchestrator.commands.status import causes, status_view
-from orchestrator.planning.plan import expand
+from orchestrator.planning.plan import command, expand
 from orchestrator.sweeping.remainder import only_failed, remainder
 from search_spaces.study import Study
-from trainables.runtime.failures import Failure
+from trainables.runtime.failures import DivergedError, Failure, failure_of
 
 STUDY = Study(
     name="s",
@@ -80,3 +80,18 @@ def test_only_failed_is_what_was_tried_and_is_still_missing(plan, store, save):
     assert failed.trainings == (second,)
     assert failed.evaluations == (lost,)
     assert failed.trained == {first.fingerprint}
+
+
+def test_trainings_that_diverged_have_one_cause_whatever_became_of_their_loss():
+    metrics = ({"loss": float("nan"), "lr": 1e9}, {"loss": float("inf"), "lr": 0.1, "penalty": float("nan")})
+    errors = [failure_of(DivergedError(each, epoch=epoch, last={})) for epoch, each in enumerate(metrics, 1)]
+    assert errors[0].error == "DivergedError: the loss became nan in epoch 1 (lr 1e+09); lower optimisation.lr"
+    assert len(causes(dict(zip("ab", errors, strict=True)))) == 1
+
+
+def test_status_names_the_commands_to_run(plan, store):
+    spec = next(iter(plan.trainings.values()))
+    store.save_failure(spec.fingerprint, failure("diverged", "DivergedError: nan in epoch 2"))
+    text = " ".join(shown(plan, store).split())
+    assert f"robust-sweep show {spec.fingerprint}" in text
+    assert f"run only these again: {command(plan)} --retry-failed" in text

@@ -105,3 +105,11 @@ def test_seeds_must_be_distinct_integers(seeds):
 def test_an_unknown_scale_names_the_known_ones():
     with pytest.raises(InputError, match=r"unknown scale 'papper'\. Did you mean 'paper'\? Known: paper, quick"):
         expand(QUICKSTART, scale="papper")
+
+
+def test_a_suite_takes_no_setting_that_it_would_ignore():
+    suite = {"name": "suite", "eps": (0.1,), "attacks": [{"name": "fgsm"}]}
+    study = Study(name="s", title="S", base={}, space=({},), attacks={"all": suite})
+    message = r"attack\.all: a suite has no loss of its own, got 'margin': set loss on the suite's attacks"
+    with pytest.raises(InputError, match=message):
+        expand(study, overrides={"attack.all.loss": "margin"})

@@ -110,7 +110,7 @@ def test_a_parquet_dataset_is_named_by_its_content_wherever_it_lies(write_images
         pytest.param({"examples": True}, "examples: must be an integer >= 1, got True", id="examples as a boolean"),
         pytest.param(
             {"attack.pgd.eps": [0.1]},
-            "unknown attack of this study 'pgd'. Did you mean 'pgd_linf'? Known: fgsm_linf, pgd_linf.",
+            "this study has no attack 'pgd'. Did you mean 'pgd_linf'? Known: fgsm_linf, pgd_linf.",
             id="attack's column",
         ),
         pytest.param(
@@ -130,7 +130,7 @@ def test_a_parquet_dataset_is_named_by_its_content_wherever_it_lies(write_images
         pytest.param(
             {"attack.pgd_linf.eps": [0.2, 0.1]}, "eps must ascend without repeats, got [0.2, 0.1]", id="order"
         ),
-        pytest.param({"attack.*_l2.eps": [1.0]}, "unknown attack of this study '*_l2'", id="pattern of no column"),
+        pytest.param({"attack.*_l2.eps": [1.0]}, "this study has no attack '*_l2'", id="pattern of no column"),
         pytest.param({"attack.*.stps": 1}, "linf: unknown key 'stps'", id="pattern's field"),
         pytest.param({"attack.pgd_linf.eps": []}, "eps must name at least one value, got ()", id="no eps"),
     ],

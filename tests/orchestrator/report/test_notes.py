@@ -1,7 +1,9 @@
+import pytest
 from tiny_study import BIG, SMALL, STUDY
 
 from orchestrator.report.notes import missing, notes, sample
 from orchestrator.summary import summarise
+from search_spaces.study import Study
 from trainables.runtime.failures import Failure
 
 
@@ -73,6 +75,20 @@ def test_a_worst_case_without_strong_attacks_is_called_an_upper_bound(summary_of
     assert expected in notes(summary_of())
 
 
+@pytest.mark.parametrize(
+    ("names", "lacking"),
+    [
+        pytest.param(("fgsm", "pgd"), "no AutoAttack and no gradient-free attack", id="gradients alone"),
+        pytest.param(("pgd", "spsa"), "no AutoAttack", id="one without gradients"),
+        pytest.param(("pgd", "autoattack"), "no gradient-free attack", id="AutoAttack"),
+    ],
+)
+def test_a_suite_counts_as_its_attacks(summary_of, names, lacking):
+    suite = {"name": "suite", "eps": (0.1,), "attacks": [{"name": name} for name in names]}
+    study = Study.model_validate(STUDY.model_dump() | {"attacks": {"all": suite}, "transfers": {}})
+    assert f"The worst case is an upper bound: the attacks include {lacking}." in notes(summary_of(study=study))
+
+
 def test_a_sign_of_masking_is_explained_and_what_was_not_judged_says_what_to_run(summary_of):
     """FGSM breaks all of the wide network, PGD nothing."""
     broken = {(BIG, "fgsm", seed): dict.fromkeys((0.1, 0.2), "0" * 20) for seed in (0, 1)}
@@ -81,5 +97,5 @@ def test_a_sign_of_masking_is_explained_and_what_was_not_judged_says_what_to_run
     assert any(
         note.startswith(f'[!] {BIG} fails "iterative ≥ one-step": fgsm at eps 0.1 (0.0 %) breaks') for note in found
     )
-    assert 'Not judged for any row: "zero when unbounded". To judge it, add eps 0.5 to pgd.' in found
+    assert 'Not judged for any row: "zero when unbounded". To judge it, add pgd at eps 0.5.' in found
     assert not any(note.startswith(f"[!] {SMALL}") for note in found)

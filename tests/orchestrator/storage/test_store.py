@@ -406,3 +406,20 @@ def test_nothing_imports_a_pickler_or_calls_torch_load(package):
             assert not (isinstance(node, ast.ImportFrom) and node.module == "torch" and names & {"load", "save"}), file
             assert not (isinstance(node, ast.keyword) and node.arg in {"weights_only", "allow_pickle"}), file
             assert not (isinstance(node, ast.Attribute) and node.attr in {"read_pickle", "to_pickle"}), file
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [
+        pytest.param("s3://", "must name a bucket, got 's3://' (s3://bucket/prefix)", id="nothing"),
+        pytest.param("s3:///x", "must name a bucket, got 's3:///x' (s3://bucket/prefix)", id="prefix alone"),
+        pytest.param("s3://?region=eu", "must name a bucket, got 's3://?region=eu' (s3://", id="options alone"),
+        pytest.param("s3://KEY:secret@", "must name a bucket, got 's3://KEY:***@' (s3://", id="key alone"),
+        pytest.param("gs://", "must name a bucket, got 'gs://' (gs://bucket/prefix)", id="Google's"),
+        pytest.param("file://", "must give a whole path, got 'file://' (file:///data/results)", id="file alone"),
+        pytest.param("file://host/x", "must give a whole path, got 'file://host/x' (file://", id="file on a host"),
+    ],
+)
+def test_a_root_without_a_place_is_refused_with_an_example(root, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Store(root).check_writable()

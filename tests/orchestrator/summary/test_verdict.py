@@ -1,5 +1,7 @@
 """Signs of masking in made-up outcomes; test_masking.py beside it has real models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,12 @@ def gone(share):
 
 
 FGSM, PGD = threat("fgsm", 0.5), threat("pgd", 0.3)
+
+
+def suite(share, *names):
+    return threat("suite", share, attacks=[{"name": name} for name in names])
+
+
 CASES = {
     "iterative ≥ one-step": {
         "pgd breaks more": (row(FGSM, PGD), PASSED),
@@ -35,12 +43,16 @@ CASES = {
         "the stronger of two iterative ones counts": (row(FGSM, threat("pgd a", 0.9), PGD), PASSED),
         "at another eps": (row(threat("fgsm", 0.2, eps=0.2), PGD), NOT_JUDGED),
         "through another view": (row(threat("fgsm", 0.2, view="bpda"), PGD, views=("default", "bpda")), NOT_JUDGED),
+        "a suite of iterative attacks": (row(threat("fgsm", 0.2), suite(0.3, "pgd", "bim")), FAILED),
+        "a suite that includes fgsm": (row(threat("fgsm", 0.2), suite(0.3, "fgsm", "pgd")), NOT_JUDGED),
         "pgd alone": (row(PGD), NOT_JUDGED),
     },
     "white box ≥ black box": {
         "transfer breaks less": (row(PGD, threat("pgd from", 0.6, transfer=True)), PASSED),
         "transfer breaks more": (row(PGD, threat("pgd from", 0.2, transfer=True)), FAILED),
         "no black box": (row(PGD, FGSM), NOT_JUDGED),
+        "a suite without gradients": (row(PGD, suite(0.2, "spsa", "boundary")), FAILED),
+        "a suite of both": (row(suite(0.2, "pgd", "spsa"), threat("spsa", 0.2)), NOT_JUDGED),
     },
     "accuracy falls with eps": {
         "it falls": (row(PGD, threat("pgd", 0.1, eps=0.2)), PASSED),
@@ -130,3 +142,11 @@ def test_a_difference_of_few_examples_is_no_sign():
 def test_pairs_are_compared_over_the_seeds_that_both_have():
     difference, p = weaker_by(threat("pgd", 0.5, seeds=(0,)), threat("fgsm", 0.1, seeds=(1,)))
     assert (difference, p) == (0.0, 1.0)
+
+
+def test_a_row_whose_training_failed_is_to_be_trained_rather_than_attacked():
+    lost = Evidence(frozenset({"default"}), (), {}, {}, training_failed=True)
+    advice = {check.to_run for check in verdict_of(lost, metric="accuracy").checks if check.verdict == NOT_JUDGED}
+    assert advice == {"train the model again: its training failed, and `robust-sweep status` says why"}
+    untried = replace(lost, training_failed=False)
+    assert "run what is missing" in {check.to_run for check in verdict_of(untried, metric="accuracy").checks}

@@ -109,7 +109,7 @@ def test_a_folder_is_refused_before_it_is_read(tmp_path, spoil, message):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"absent' must be a folder, and it does not exist"):
+    with pytest.raises(InputError, match=r"absent' must be a folder, and it does not exist: give one that holds"):
         resolve(DatasetSpec(name=f"parquet:{tmp_path / 'absent'}"))
 
 

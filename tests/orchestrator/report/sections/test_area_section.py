@@ -28,3 +28,13 @@ def test_without_a_curve_there_is_no_section(summary_of):
     attacks = {"fgsm": {"name": "fgsm", "eps": (0.1,)}}
     study = Study.model_validate(STUDY.model_dump() | {"attacks": attacks, "transfers": {}})
     assert area_sections(summary_of(study=study)) == ()
+
+
+def test_curves_that_end_at_different_eps_are_not_to_be_compared(summary_of):
+    attacks = {"fgsm": {"name": "fgsm", "eps": (0.1, 0.2)}, "pgd": {"name": "pgd", "eps": (0.1, 0.2, 0.3)}}
+    study = Study.model_validate(STUDY.model_dump() | {"attacks": attacks, "transfers": {}})
+    (section,) = area_sections(summary_of(study=study))
+    ends = "fgsm at 0.2, pgd at 0.3, worst case at 0.2"
+    assert f"end at different eps ({ends}), so compare areas within a column only" in section.table.caption
+    (same,) = area_sections(summary_of())
+    assert "different eps" not in same.table.caption
