@@ -42,11 +42,11 @@ MISTAKES = {
     "study file": ("plan {here}/none.py:GOOD", "none.py' does not exist"),
     "attack": (
         "plan {here}/attack.py:BAD",
-        "attack.py, line 3: attacks: unknown attack 'pgdd'. Did you mean 'pgd'? Known",
+        "attack.py, line 3: attacks.a: unknown attack 'pgdd'. Did you mean 'pgd'? Known",
     ),
     "eps in a file": (
         "plan {here}/eps.py:BAD",
-        "eps.py, line 3: attacks: eps must be in (0, 1] for norm linf, got 8.0",
+        "eps.py, line 3: attacks.a: eps must be in (0, 1] for norm linf, got 8.0",
     ),
     "grid over no key": ("plan {here}/good.py:GRID", "unknown key 'defense.psy'. Did you mean 'defense.name'? Known: "),
     "key": ("plan quickstart --set epoch=3", "unknown key 'epoch'. Did you mean 'epochs'? Known: "),

@@ -107,12 +107,12 @@ def test_what_is_not_there_is_refused_with_what_is(write, text, message):
         ),
         pytest.param(
             GOOD.replace("({},)", '({},), attacks={"a": {"name": "pgdd", "eps": (0.1,)}}'),
-            "mine.py, line 3: attacks: unknown attack 'pgdd'. Did you mean 'pgd'? Known: ",
+            "mine.py, line 3: attacks.a: unknown attack 'pgdd'. Did you mean 'pgd'? Known: ",
             id="unknown attack",
         ),
         pytest.param(
             GOOD.replace("({},)", '({},), attacks={"a": {"name": "pgd", "eps": (8,)}}'),
-            "mine.py, line 3: attacks: eps must be in (0, 1] for norm linf, got 8.0 (did you mean 8/255?)",
+            "mine.py, line 3: attacks.a: eps must be in (0, 1] for norm linf, got 8.0 (did you mean 8/255?)",
             id="eps on the 0..255 scale",
         ),
         pytest.param(GOOD.replace('name="mine", ', ""), "mine.py, line 3: name: field required", id="field missing"),

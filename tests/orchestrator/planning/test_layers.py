@@ -61,7 +61,7 @@ def test_a_measure_is_changed_by_settings_and_scales_and_never_retrains():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        pytest.param({"measure.h.draws": 3}, "unknown measure of this study 'h'. Known: g.", id="column"),
+        pytest.param({"measure.h.draws": 3}, "this study has no measure 'h'. Known: g.", id="column"),
         pytest.param({"measure.g": 1}, "settings of measures are measure.<column>.<field>, got 'measure.g'", id="none"),
         pytest.param({"measure.g.drws": 3}, "measure.g: unknown key 'drws'. Did you mean 'draws'?", id="field"),
         pytest.param({"measure.g.draws": 1}, "measure.g: draws: input should be greater than or equal to", id="value"),

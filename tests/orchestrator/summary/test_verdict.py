@@ -51,7 +51,7 @@ CASES = {
         "transfer breaks less": (row(PGD, threat("pgd from", 0.6, transfer=True)), PASSED),
         "transfer breaks more": (row(PGD, threat("pgd from", 0.2, transfer=True)), FAILED),
         "no black box": (row(PGD, FGSM), NOT_JUDGED),
-        "a suite without gradients": (row(PGD, suite(0.2, "spsa", "boundary")), FAILED),
+        "a suite without gradients": (row(PGD, suite(0.2, "spsa", "gaussian_noise")), FAILED),
         "a suite of both": (row(suite(0.2, "pgd", "spsa"), threat("spsa", 0.2)), NOT_JUDGED),
     },
     "accuracy falls with eps": {
