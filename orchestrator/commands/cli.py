@@ -16,6 +16,8 @@ from rich.markup import escape
 
 from orchestrator.commands.options import (
     DEFAULT_DATA,
+    STORES,
+    TRIALS,
     Download,
     ResourceOptions,
     RetryFailed,
@@ -129,17 +131,28 @@ def run(
 def submit(
     address: Annotated[
         str,
-        typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard, e.g. http://head:8265."),
+        typer.Option(
+            envvar="RAY_API_SERVER_ADDRESS",
+            metavar="URL",
+            rich_help_panel=TRIALS,
+            help="The cluster's dashboard, e.g. http://head:8265.",
+        ),
     ],
     asked: StudyOptions,
     reserved: ResourceOptions,
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            envvar="MLFLOW_TRACKING_URI", help="MLflow server that the head can reach (default: the head's own)."
+            envvar="MLFLOW_TRACKING_URI",
+            metavar="URI",
+            rich_help_panel=STORES,
+            help="MLflow server that the head can reach (default: the head's own).",
         ),
     ] = None,
-    data: Annotated[str, typer.Option(help="Folder of torchvision's datasets on the head.")] = DEFAULT_DATA,
+    data: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", rich_help_panel=STORES, help="Folder of torchvision's datasets on the head."),
+    ] = DEFAULT_DATA,
     download: Download = False,
     retry_failed: RetryFailed = False,
     shared: Annotated[bool, typer.Option("--shared", help="The root is a folder that every node mounts.")] = False,
@@ -242,7 +255,9 @@ def report(
     formats: Annotated[
         list[str],
         typer.Option(
-            "--format", help="markdown, latex, csv, html, a format of an installed package, or all. Repeatable."
+            "--format",
+            metavar="NAME",
+            help="markdown, latex, csv, html, a format of an installed package, or all. Repeatable.",
         ),
     ] = ["all"],
     *,
@@ -270,7 +285,9 @@ def report(
 @app.command()
 @spread
 def show(
-    fingerprint: Annotated[str, typer.Argument(help="A fingerprint or its beginning, from plan or a report.")],
+    fingerprint: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help="A fingerprint or its beginning, from plan or a report.")
+    ],
     place: StoreOptions,
 ) -> None:
     """Show a model's spec, history and records, or an evaluation's spec and records.

@@ -375,3 +375,10 @@ def test_a_report_is_printed_and_written_in_the_formats_asked_for(tmp_path, stor
     assert {"report.csv", "report.tex"} <= written
     assert not {"report.md", "report.html"} & written
     assert all(f"wrote {folder / name}" in output for name in written)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_cuts_no_word_at_80_columns(command):
+    result = CliRunner(env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).invoke(app, [command, "--help"])
+    assert "…" not in result.output
+    assert "list[str]" not in result.output
