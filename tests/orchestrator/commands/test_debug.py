@@ -9,6 +9,7 @@ import pytest
 from orchestrator.commands.lookup import find_study
 from orchestrator.planning.plan import expand
 from orchestrator.storage.store import Store
+from trainables.defenses import DEFENSES
 
 # A defense of the user's own, which stops in its loss; the study's other row fails.
 STUDY_FILE = """\
@@ -72,7 +73,7 @@ def debugged(tmp_path):
     return run
 
 
-def test_without_ray_what_works_is_recorded_and_what_fails_is_shown_with_its_traceback(debugged, tmp_path):
+def test_without_ray_what_works_is_recorded_and_what_fails_is_shown_with_its_traceback(debugged, tmp_path, monkeypatch):
     code, out, err = debugged("--set", "defense.stops=false")
     assert code == 1, err
     assert "imported ['mlflow', 'torch']" in out
@@ -81,6 +82,7 @@ def test_without_ray_what_works_is_recorded_and_what_fails_is_shown_with_its_tra
     lines = " ".join(out.split())
     for expected in ("start train none", "epoch 1/1 train none", "done train none", "1 trial failed", "mlflow ui"):
         assert expected in lines
+    monkeypatch.setattr(DEFENSES, "added", dict(DEFENSES.added))  # the study file registers its defense here too
     plan, store = expand(find_study(f"{tmp_path}/mine.py:STUDY")), Store(tmp_path / "root")
     assert len(store.fingerprints("checkpoints") & set(plan.trainings)) == 1
     assert {store.load_failure(f).kind for f in store.fingerprints("failures")} == {"bug", "no model"}
