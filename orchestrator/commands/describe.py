@@ -142,7 +142,7 @@ def _text(*, module: str, own: str | None = None) -> tuple[str, str]:
 
     A module's docstring gives its paper in brackets, or as all of its first paragraph.
     """
-    whole = inspect.cleandoc(sys.modules[module].__doc__ or "")
+    whole = inspect.cleandoc(getattr(sys.modules.get(module), "__doc__", None) or "")
     first = _paragraph(whole)
     if own and '"' in first:
         return _paragraph(own), first.partition(": ")[2]
