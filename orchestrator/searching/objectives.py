@@ -54,7 +54,8 @@ def objectives_of(text: str, space: SearchSpace) -> tuple[Objective, ...]:
     Without a text: clean accuracy, and the worst case if the study has attacks. Raise InputError for what the study
     does not have.
     """
-    attacks, clean, robust = space.study.attacks, clean_name(space.metric), robust_name(space.metric)
+    attacks, metric = space.study.attacks, space.metric  # read once: it expands the search into a plan
+    clean, robust = clean_name(metric), robust_name(metric)
     columns = {clean: CLEAN} | {f"{robust}:{column}": column for column in (*attacks, WORST_CASE) if attacks}
     defaults = [name for name, column in columns.items() if column in (CLEAN, WORST_CASE)]
     names = [name.strip() for name in text.split(",")] if text else defaults
